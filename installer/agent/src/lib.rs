@@ -1,0 +1,1 @@
+//! What runs on a host: gathers facts, checks and applies steps, serves requests on stdio.

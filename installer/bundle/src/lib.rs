@@ -1,0 +1,1 @@
+//! Where Kubernetes comes from: release sources, OCI images and bundle files.

@@ -1,0 +1,1 @@
+//! Throwaway hosts in containers on this machine.

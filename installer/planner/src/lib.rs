@@ -1,0 +1,1 @@
+//! Decides, without I/O, what has to happen on which host and why.

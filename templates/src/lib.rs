@@ -1,0 +1,1 @@
+//! Renders every file and object that Slipway writes, from typed contexts.

@@ -1,0 +1,3 @@
+//! Project chores: architecture check, the test mirror.
+
+fn main() {}
