@@ -1,0 +1,133 @@
+//! What a cluster should be: the parsed and validated cluster file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{HostName, HostSpec, Role};
+use crate::KubernetesVersion;
+
+/// A whole cluster as its file describes it, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClusterSpec {
+    /// The cluster's name (`metadata.name`).
+    pub name: String,
+    /// The Kubernetes version of the control plane and of new nodes.
+    pub kubernetes_version: KubernetesVersion,
+    /// The user's own DNS name or load balancer for the API; none means that
+    /// nodes balance by themselves.
+    pub control_plane_endpoint: Option<Endpoint>,
+    /// Subnets, DNS domain and network addon.
+    pub networking: Networking,
+    /// How hosts are reached where they do not say otherwise.
+    pub ssh: SshDefaults,
+    /// The hosts, in the file's order; names and addresses are unique.
+    pub hosts: Vec<HostSpec>,
+    /// The container runtime.
+    pub runtime: Runtime,
+    /// Addons beyond kubeadm's own.
+    pub addons: Addons,
+    /// The bundle to install from, relative paths taken from the file's folder.
+    pub bundle: Option<PathBuf>,
+    /// IDs of preflight checks whose errors become warnings; `all` for every one.
+    pub ignore_preflight_errors: Vec<String>,
+    /// The `KubeletConfiguration` document, laid over kubeadm's defaults.
+    pub kubelet_configuration: Option<Value>,
+    /// The `KubeProxyConfiguration` document, laid over kubeadm's defaults.
+    pub kube_proxy_configuration: Option<Value>,
+}
+
+/// A host name or address with a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// A DNS name or an IP address.
+    pub host: String,
+    /// The TCP port; 6443 where the file names none.
+    pub port: u16,
+}
+
+/// Subnets, DNS domain and network addon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Networking {
+    /// The pods' subnet; `10.244.0.0/16` by default.
+    pub pod_subnet: IpNet,
+    /// The Services' subnet; `10.96.0.0/12` by default.
+    pub service_subnet: IpNet,
+    /// The cluster's DNS domain; `cluster.local` by default.
+    pub dns_domain: String,
+    /// The network addon.
+    pub cni: Cni,
+}
+
+/// The network addon that Slipway installs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cni {
+    /// flannel with VXLAN.
+    Flannel,
+    /// None: the user installs one.
+    None,
+    /// The user's own manifests, by path.
+    Manifests(Vec<PathBuf>),
+}
+
+/// How hosts are reached where they do not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshDefaults {
+    /// The user to log in as; the local user's name where nothing says otherwise.
+    pub user: Option<String>,
+    /// The TCP port; 22 where nothing says otherwise.
+    pub port: Option<u16>,
+    /// The private key's path.
+    pub identity_file: Option<PathBuf>,
+    /// The known_hosts file; `~/.ssh/known_hosts` where nothing says otherwise.
+    pub known_hosts_file: Option<PathBuf>,
+    /// Bastions, as OpenSSH's ProxyJump writes them.
+    pub proxy_jump: Option<String>,
+    /// Whether commands run under sudo; true unless the user is root.
+    pub sudo: Option<bool>,
+    /// A file that holds the sudo (and login) password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// The container runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// The CRI socket; containerd's by default.
+    pub socket: PathBuf,
+    /// Whether an already installed runtime is kept as it is.
+    pub adopt: bool,
+    /// Mirrors by registry name.
+    pub registry_mirrors: BTreeMap<String, Vec<String>>,
+    /// A containerd TOML drop-in.
+    pub extra_config: Option<String>,
+}
+
+/// Addons beyond kubeadm's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addons {
+    /// Whether metrics-server is installed; true by default.
+    pub metrics_server: bool,
+}
+
+impl ClusterSpec {
+    /// Returns the hosts with `role`, in the file's order.
+    pub fn hosts_with_role(&self, role: Role) -> impl Iterator<Item = &HostSpec> {
+        self.hosts.iter().filter(move |host| host.role == role)
+    }
+
+    /// Returns the host called `name`.
+    pub fn host(&self, name: &HostName) -> Option<&HostSpec> {
+        self.hosts.iter().find(|host| host.name == *name)
+    }
+
+    /// Returns the first control-plane host: the one that starts the cluster.
+    pub fn first_control_plane(&self) -> &HostSpec {
+        self.hosts_with_role(Role::ControlPlane)
+            .next()
+            .expect("parsing refuses a file without a control-plane host")
+    }
+}
