@@ -3,23 +3,44 @@
 mod architecture;
 mod blob;
 mod bundle_manifest;
+mod event;
+mod facts;
+mod failure;
+mod finding;
 mod image_reference;
 mod kubernetes_version;
+pub mod paths;
+mod phase;
+mod plan;
+pub mod protocol;
 mod release;
+mod run_state;
 mod sha256_digest;
 mod spec;
+pub mod step;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use blob::Blob;
 pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageBlob};
+pub use event::{Entry, Event, Outcome, RunId, StepSummary};
+pub use facts::{
+    CertificateSummary, ClusterFacts, Disk, ExistingCluster, Facts, HostFacts, HostState,
+    KubeletFacts, Link, NodeFacts, RuntimeFacts,
+};
+pub use failure::Failure;
+pub use finding::{Finding, Severity};
 pub use image_reference::{ImageReference, InvalidImageReference};
 pub use kubernetes_version::{InvalidVersion, KubernetesVersion};
+pub use phase::Phase;
+pub use plan::{Check, Plan, PlannedStep, StepId};
 pub use release::{
     CNI_PLUGINS_VERSION, CONTAINERD_VERSION, FLANNEL_VERSION, METRICS_SERVER_VERSION, Release,
     SUPPORTED_MINORS, UnsupportedVersion,
 };
+pub use run_state::{Progress, RunState, StepState};
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
     Addons, ClusterSpec, Cni, Endpoint, HostName, HostSpec, InvalidHostName, Networking, Role,
     Runtime, SshDefaults, Taint, TaintEffect,
 };
+pub use step::{PublicFile, Step};

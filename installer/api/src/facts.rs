@@ -1,0 +1,223 @@
+//! What hosts and cluster are like right now.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Architecture, Failure, HostName};
+
+/// Everything a plan is made from, beside the cluster file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// Each host: its facts, or why it could not be reached.
+    pub hosts: BTreeMap<HostName, HostState>,
+    /// The cluster, where a control-plane host answered for it.
+    pub cluster: Option<ClusterFacts>,
+}
+
+/// A host's facts, or why there are none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum HostState {
+    /// The agent answered.
+    Reached(Box<HostFacts>),
+    /// It did not.
+    Unreached {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl Facts {
+    /// Returns the facts of `host`, if it was reached.
+    pub fn host(&self, host: &HostName) -> Option<&HostFacts> {
+        match self.hosts.get(host) {
+            Some(HostState::Reached(facts)) => Some(facts),
+            Some(HostState::Unreached { .. }) | None => None,
+        }
+    }
+}
+
+/// One host's facts. Sizes are bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostFacts {
+    /// When they were gathered, by the host's clock.
+    pub observed_at: Timestamp,
+    /// The kernel's host name.
+    pub hostname: String,
+    /// The processor architecture.
+    pub architecture: Architecture,
+    /// `PRETTY_NAME` of os-release.
+    pub os: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Logical processors.
+    pub cpus: u32,
+    /// Memory in all.
+    pub memory_bytes: u64,
+    /// Active swap devices and files.
+    pub swap: Vec<String>,
+    /// The content of /etc/machine-id.
+    pub machine_id: Option<String>,
+    /// The DMI product UUID; virtual machines cloned carelessly share it.
+    pub product_uuid: Option<String>,
+    /// Network links but loopback.
+    pub links: Vec<Link>,
+    /// The interface of the default route.
+    pub default_route: Option<String>,
+    /// Whether some route covers the Services' subnet is judged from these:
+    /// destination networks of the main table, `0.0.0.0/0` for the default route.
+    pub routes: Vec<String>,
+    /// 1 or 2; hybrid counts as 1, as it does for kubeadm.
+    pub cgroup_version: u8,
+    /// The cgroup controllers that are available.
+    pub cgroup_controllers: Vec<String>,
+    /// Whether overlay is a known file system.
+    pub overlay: bool,
+    /// Whether bridged packets can be filtered: /proc/sys/net/bridge exists.
+    pub bridge_netfilter: bool,
+    /// Sysctls that Kubernetes cares for; absent ones are not listed.
+    pub sysctls: BTreeMap<String, String>,
+    /// TCP ports that are listened on, with the listening program where known.
+    pub listening: BTreeMap<u16, String>,
+    /// Free and total space of the file systems that Kubernetes uses, by path.
+    pub disks: BTreeMap<String, Disk>,
+    /// The container runtime that is installed, if any.
+    pub runtime: Option<RuntimeFacts>,
+    /// The kubelet that is installed, if any.
+    pub kubelet: Option<KubeletFacts>,
+    /// What Kubernetes left or keeps on this host.
+    pub existing: ExistingCluster,
+    /// Programs that kubelet and kube-proxy call and that are missing.
+    pub missing_programs: Vec<String>,
+    /// Whether the bounding set has CAP_SYS_RESOURCE.
+    pub can_raise_limits: bool,
+    /// What kind of container this host runs in, if it does.
+    pub container: Option<String>,
+    /// Paths among ours whose file system is mounted noexec.
+    pub noexec: Vec<String>,
+    /// Whether the agent runs as root.
+    pub is_root: bool,
+    /// Folders with CA certificates that static Pods mount, as kubeadm looks for them.
+    pub ca_certificate_dirs: Vec<String>,
+}
+
+/// A network link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its name.
+    pub name: String,
+    /// Its hardware address.
+    pub mac: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its MTU.
+    pub mtu: u32,
+}
+
+/// A file system's space.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Disk {
+    /// In all.
+    pub total: u64,
+    /// Available to root.
+    pub available: u64,
+}
+
+/// A container runtime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeFacts {
+    /// The CRI socket.
+    pub socket: String,
+    /// The runtime's name, as it gives it.
+    pub name: String,
+    /// Its version, as it gives it.
+    pub version: String,
+    /// `systemd` or `cgroupfs`; none where the runtime does not tell.
+    pub cgroup_driver: Option<String>,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether its binary is the one that Slipway installs.
+    pub is_ours: bool,
+}
+
+/// A kubelet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KubeletFacts {
+    /// Where it is.
+    pub path: String,
+    /// Its version, as it prints it.
+    pub version: Option<String>,
+    /// The cgroup driver its configuration names.
+    pub cgroup_driver: Option<String>,
+    /// Whether its unit is active.
+    pub active: bool,
+}
+
+/// What Kubernetes left or keeps on a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingCluster {
+    /// Static Pod manifests, by file name.
+    pub manifests: Vec<String>,
+    /// Whether kubelet.conf is there.
+    pub kubelet_conf: bool,
+    /// Whether admin.conf is there.
+    pub admin_conf: bool,
+    /// Whether etcd's folder has content.
+    pub etcd_data: bool,
+    /// The pin of the cluster CA, `sha256:…`, if there is one.
+    pub ca_pin: Option<String>,
+    /// The digest of the cluster CA's file.
+    pub ca_sha256: Option<crate::Sha256Digest>,
+    /// The name inside the kubelet's client certificate, without `system:node:`.
+    pub node_name: Option<String>,
+}
+
+/// A cluster's facts, seen from a control-plane host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterFacts {
+    /// The API server's version.
+    pub api_server_version: String,
+    /// The nodes.
+    pub nodes: Vec<NodeFacts>,
+    /// The certificates on this control-plane host.
+    pub certificates: Vec<CertificateSummary>,
+    /// Deployments and DaemonSets of Slipway's addons that are not as they should be.
+    pub unhealthy: Vec<String>,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Its kubelet's version.
+    pub kubelet_version: String,
+    /// Its InternalIP.
+    pub internal_ip: Option<String>,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+}
+
+/// A certificate on a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateSummary {
+    /// kubeadm's name for it.
+    pub name: String,
+    /// When it expires.
+    pub not_after: Timestamp,
+}

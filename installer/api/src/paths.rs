@@ -1,0 +1,56 @@
+//! Every path that Slipway reads or writes on a host.
+
+/// kubeadm's folder.
+pub const KUBERNETES_DIR: &str = "/etc/kubernetes";
+/// Certificates and keys of the control plane.
+pub const PKI_DIR: &str = "/etc/kubernetes/pki";
+/// The cluster CA's certificate.
+pub const CLUSTER_CA: &str = "/etc/kubernetes/pki/ca.crt";
+/// Static Pod manifests.
+pub const MANIFESTS_DIR: &str = "/etc/kubernetes/manifests";
+/// The administrator's kubeconfig.
+pub const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
+/// The kubeconfig bound to `system:masters`, used once while a cluster starts.
+pub const SUPER_ADMIN_CONF: &str = "/etc/kubernetes/super-admin.conf";
+/// The kubelet's kubeconfig.
+pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+/// The kubelet's state.
+pub const KUBELET_DIR: &str = "/var/lib/kubelet";
+/// The kubelet's configuration.
+pub const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+/// kubeadm's per-node part of the kubelet's configuration.
+pub const KUBELET_INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml";
+/// The kubelet's flags.
+pub const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
+/// The kubelet's own keys and certificates.
+pub const KUBELET_PKI_DIR: &str = "/var/lib/kubelet/pki";
+/// Stacked etcd's data.
+pub const ETCD_DIR: &str = "/var/lib/etcd";
+/// Executables that Slipway installs.
+pub const BIN_DIR: &str = "/usr/local/bin";
+/// CNI plugins.
+pub const CNI_BIN_DIR: &str = "/opt/cni/bin";
+/// CNI configuration.
+pub const CNI_CONF_DIR: &str = "/etc/cni/net.d";
+/// systemd units that Slipway installs.
+pub const UNIT_DIR: &str = "/etc/systemd/system";
+/// containerd's configuration.
+pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+/// Drop-ins for containerd's configuration.
+pub const CONTAINERD_DROP_IN_DIR: &str = "/etc/containerd/conf.d";
+/// containerd's socket.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// Slipway's own folder, root only.
+pub const STATE_DIR: &str = "/var/lib/slipway";
+/// The blob store.
+pub const BLOB_DIR: &str = "/var/lib/slipway/blobs";
+/// Journals of runs.
+pub const RUN_DIR: &str = "/var/lib/slipway/runs";
+/// The lock that a run holds on the host.
+pub const LOCK_FILE: &str = "/var/lib/slipway/lock";
+/// Keys whose certificates are being signed.
+pub const PENDING_DIR: &str = "/var/lib/slipway/pending";
+/// Kernel modules loaded at boot.
+pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
+/// Sysctls set at boot.
+pub const SYSCTL_FILE: &str = "/etc/sysctl.d/99-slipway-kubernetes.conf";

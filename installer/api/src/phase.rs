@@ -1,0 +1,70 @@
+//! The phases of a run, in kubeadm's words and order.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A phase. Names that kubeadm has are kubeadm's; the others are Slipway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Cordon, drain and delete the node (Slipway's).
+    RemoveNode,
+    /// Take Kubernetes off the host.
+    CleanupNode,
+    /// Kernel modules, sysctls, runtime and binaries (Slipway's).
+    Install,
+    /// Import images (Slipway's).
+    Images,
+    /// Certificates.
+    Certs,
+    /// Kubeconfigs.
+    Kubeconfig,
+    /// Stacked etcd's static Pod.
+    Etcd,
+    /// The control plane's static Pods.
+    ControlPlane,
+    /// Configure and start the kubelet.
+    KubeletStart,
+    /// Wait for the API server.
+    WaitControlPlane,
+    /// Store the configuration in the cluster.
+    UploadConfig,
+    /// Label and taint the control-plane node.
+    MarkControlPlane,
+    /// Roles for joining.
+    BootstrapToken,
+    /// CoreDNS, kube-proxy, network and metrics addons.
+    Addon,
+    /// Label and taint a worker node, wait until it is Ready (Slipway's).
+    NodeReady,
+}
+
+impl Phase {
+    /// Returns the phase's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RemoveNode => "remove-node",
+            Self::CleanupNode => "cleanup-node",
+            Self::Install => "install",
+            Self::Images => "images",
+            Self::Certs => "certs",
+            Self::Kubeconfig => "kubeconfig",
+            Self::Etcd => "etcd",
+            Self::ControlPlane => "control-plane",
+            Self::KubeletStart => "kubelet-start",
+            Self::WaitControlPlane => "wait-control-plane",
+            Self::UploadConfig => "upload-config",
+            Self::MarkControlPlane => "mark-control-plane",
+            Self::BootstrapToken => "bootstrap-token",
+            Self::Addon => "addon",
+            Self::NodeReady => "node-ready",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

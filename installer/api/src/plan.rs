@@ -1,0 +1,126 @@
+//! A plan: what happens on which host, in which order, and why.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HostName, Phase, Step};
+
+/// Names a step within a plan: `cp-1/etcd/write /etc/kubernetes/manifests/etcd.yaml`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(String);
+
+impl StepId {
+    /// Returns the ID of `step` on `host` in `phase`: the same for the same
+    /// step in every plan, so that a resumed run can be compared with its journal.
+    pub fn of(host: &HostName, phase: Phase, step: &Step) -> Self {
+        Self(format!("{host}/{phase}/{}", step.describe()))
+    }
+
+    /// Returns the ID as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A step in its place: host, phase and what must be done before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// The step's name.
+    pub id: StepId,
+    /// The host whose agent runs it.
+    pub host: HostName,
+    /// The phase it belongs to.
+    pub phase: Phase,
+    /// The verb.
+    pub step: Step,
+    /// Steps that must be done before it starts.
+    pub needs: Vec<StepId>,
+    /// Steps after whose change this one runs again, though its own check is content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reruns_after: Vec<StepId>,
+    /// Why it is in the plan.
+    pub because: String,
+}
+
+/// Everything that will happen, in an order in which it could happen one by one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The steps.
+    pub steps: Vec<PlannedStep>,
+}
+
+/// What a host's agent says of one step before anything is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "check", rename_all = "kebab-case")]
+pub enum Check {
+    /// Nothing is to be done.
+    Satisfied,
+    /// Something is to be done.
+    Needed {
+        /// Why, in a few words.
+        because: String,
+    },
+}
+
+impl Plan {
+    /// Returns the plan without the steps that `checks` found satisfied.
+    ///
+    /// A step without a check stays, and so does one that must run again
+    /// after a step that stays. The reasons come from the checks.
+    pub fn without_satisfied(self, checks: &BTreeMap<StepId, Check>) -> Self {
+        let mut kept = BTreeSet::new();
+        let mut steps: Vec<PlannedStep> = Vec::new();
+        for mut step in self.steps {
+            let cause = step.reruns_after.iter().find(|id| kept.contains(*id));
+            match (checks.get(&step.id), cause) {
+                (Some(Check::Satisfied), None) => continue,
+                (Some(Check::Satisfied), Some(id)) => {
+                    let cause = steps.iter().find(|other| other.id == *id);
+                    let what = cause.map_or_else(String::new, |other| other.step.describe());
+                    step.because = format!("after: {what}");
+                }
+                (Some(Check::Needed { because }), _) => step.because.clone_from(because),
+                (None, _) => {}
+            }
+            kept.insert(step.id.clone());
+            steps.push(step);
+        }
+        for step in &mut steps {
+            step.needs.retain(|id| kept.contains(id));
+            step.reruns_after.retain(|id| kept.contains(id));
+        }
+        Self {
+            cluster: self.cluster,
+            steps,
+        }
+    }
+
+    /// Returns whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Returns the hosts that have steps, in the order of their first step.
+    pub fn hosts(&self) -> Vec<HostName> {
+        let mut hosts: Vec<HostName> = Vec::new();
+        for step in &self.steps {
+            if !hosts.contains(&step.host) {
+                hosts.push(step.host.clone());
+            }
+        }
+        hosts
+    }
+}

@@ -1,0 +1,285 @@
+//! What workstation and agent say to each other: newline-delimited JSON.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Blob, Check, ClusterFacts, Entry, Failure, HostFacts, PublicFile, RunId, Sha256Digest, Step,
+    StepId,
+};
+
+/// The protocol's number. Both ends are the same build, so it never has to differ.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest line that either end accepts, in bytes.
+pub const MAX_LINE: usize = 64 << 20;
+
+/// The first line on a channel, from the workstation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "channel", rename_all = "kebab-case")]
+pub enum Channel {
+    /// Requests and replies follow.
+    Control,
+    /// `size` raw bytes follow; the agent answers with one [`BlobReceived`].
+    Blob(Blob),
+}
+
+/// The agent's first line on every channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The agent's version.
+    pub version: String,
+    /// The protocol's number.
+    pub protocol: u32,
+}
+
+/// The agent's answer after a blob's bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlobReceived {
+    /// Why the blob was not taken, if so.
+    pub failure: Option<Failure>,
+}
+
+/// A request on a control channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToAgent {
+    /// Tells apart requests in flight.
+    pub id: u64,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What is asked of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// What the host is like. Answered with [`Reply::Facts`].
+    GatherFacts,
+    /// What the cluster is like, from this control-plane host. Answered with
+    /// [`Reply::ClusterFacts`].
+    GatherClusterFacts,
+    /// Whether steps have anything to do. Answered with [`Reply::Checks`].
+    CheckSteps {
+        /// The steps.
+        steps: Vec<(StepId, Step)>,
+    },
+    /// Which blobs the host lacks. Answered with [`Reply::MissingBlobs`].
+    MissingBlobs {
+        /// The blobs to look for.
+        blobs: Vec<Blob>,
+    },
+    /// Runs a step; journalled on the host before it acts. Answered with [`Reply::Done`].
+    RunStep {
+        /// The run.
+        run: RunId,
+        /// The step's name.
+        id: StepId,
+        /// The step.
+        step: Box<Step>,
+        /// What other hosts gave for it; nothing secret.
+        attachment: Attachment,
+    },
+    /// Makes a key and a certificate request for a step with a signer.
+    /// Answered with [`Reply::CertificateRequest`].
+    PrepareCertificate {
+        /// The step.
+        step: Box<Step>,
+    },
+    /// Signs a request with the cluster's CA. Answered with [`Reply::Certificate`].
+    SignCertificate {
+        /// The step whose recipe decides what is signed.
+        step: Box<Step>,
+        /// The request, PEM.
+        request_pem: String,
+    },
+    /// Reads a file without secrets. Answered with [`Reply::Text`].
+    ReadPublicFile {
+        /// Which.
+        file: PublicFile,
+    },
+    /// Reads the administrator's kubeconfig, a secret. Answered with [`Reply::Text`].
+    ReadAdminKubeconfig,
+    /// Reads journals: of one run, or the newest. Answered with [`Reply::Journal`].
+    ReadJournal {
+        /// The run; the newest one where none is named.
+        run: Option<RunId>,
+    },
+    /// Takes the host's lock until the channel closes. Answered with [`Reply::Done`].
+    Lock {
+        /// Who holds it: user@host/pid/run.
+        holder: String,
+    },
+    /// Lists, makes or deletes bootstrap tokens. Answered with [`Reply::Tokens`].
+    Token(TokenRequest),
+}
+
+/// What is asked about bootstrap tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "token", rename_all = "kebab-case")]
+pub enum TokenRequest {
+    /// Lists all tokens; their secrets included, as `kubeadm token list` does.
+    List,
+    /// Makes a token.
+    Create {
+        /// How long it lives, in seconds; none means for ever.
+        ttl_seconds: Option<u64>,
+        /// What it is for.
+        description: Option<String>,
+    },
+    /// Deletes a token by its ID.
+    Delete {
+        /// The six characters before the dot.
+        id: String,
+    },
+}
+
+/// Public data from other hosts that a step needs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// A signed certificate, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
+    /// The CA's certificate, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_pem: Option<String>,
+    /// A file's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// A line from the agent on a control channel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FromAgent {
+    /// The request it belongs to.
+    pub id: u64,
+    /// What it says.
+    pub message: AgentMessage,
+}
+
+/// What an agent says about a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "kebab-case")]
+pub enum AgentMessage {
+    /// Something happened meanwhile.
+    Event(StepEvent),
+    /// The request is done.
+    Reply(Box<Reply>),
+    /// The request failed.
+    Failed(Failure),
+}
+
+/// What a step tells while it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum StepEvent {
+    /// It advances.
+    Progress {
+        /// What is done.
+        done: u64,
+        /// Out of how much.
+        total: u64,
+        /// What is being done now.
+        doing: String,
+    },
+    /// It says something.
+    Log {
+        /// One line.
+        line: String,
+    },
+}
+
+/// The answer to a request.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// The host's facts.
+    Facts(HostFacts),
+    /// The cluster's facts; none where there is no cluster here.
+    ClusterFacts {
+        /// The facts.
+        facts: Option<ClusterFacts>,
+    },
+    /// What the checks say.
+    Checks {
+        /// By step.
+        checks: BTreeMap<StepId, Check>,
+    },
+    /// The blobs that are missing.
+    MissingBlobs {
+        /// Their digests.
+        missing: Vec<Sha256Digest>,
+    },
+    /// It is done.
+    Done {
+        /// Whether anything changed.
+        changed: bool,
+    },
+    /// A certificate request.
+    CertificateRequest {
+        /// PEM.
+        request_pem: String,
+    },
+    /// A signed certificate.
+    Certificate {
+        /// PEM.
+        certificate_pem: String,
+        /// The CA's certificate, PEM.
+        authority_pem: String,
+    },
+    /// A file's text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A journal.
+    Journal {
+        /// Its lines, oldest first.
+        entries: Vec<Entry>,
+    },
+    /// Bootstrap tokens.
+    Tokens {
+        /// All of them, or the one just made.
+        tokens: Vec<TokenSummary>,
+    },
+}
+
+impl std::fmt::Debug for Reply {
+    /// Prints the kind only: a reply can carry a kubeconfig or a token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Facts(_) => "Facts",
+            Self::ClusterFacts { .. } => "ClusterFacts",
+            Self::Checks { .. } => "Checks",
+            Self::MissingBlobs { .. } => "MissingBlobs",
+            Self::Done { .. } => "Done",
+            Self::CertificateRequest { .. } => "CertificateRequest",
+            Self::Certificate { .. } => "Certificate",
+            Self::Text { .. } => "Text",
+            Self::Journal { .. } => "Journal",
+            Self::Tokens { .. } => "Tokens",
+        })
+    }
+}
+
+/// A bootstrap token.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenSummary {
+    /// The whole token, a secret.
+    pub token: String,
+    /// When it expires; none means never.
+    pub expires: Option<String>,
+    /// What it may be used for.
+    pub usages: Vec<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The groups it gives.
+    pub groups: Vec<String>,
+}
+
+impl std::fmt::Debug for TokenSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenSummary([redacted])")
+    }
+}

@@ -1,0 +1,96 @@
+//! Steps that make keys, certificates and kubeconfigs: recipes, never secrets.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::HostName;
+
+/// The names and addresses that go into a control-plane node's certificates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ControlPlaneNames {
+    /// The node's name.
+    pub node_name: String,
+    /// The address the API server advertises.
+    pub advertise_address: IpAddr,
+    /// The first address of the Service subnet.
+    pub first_service_ip: IpAddr,
+    /// The cluster's DNS domain.
+    pub dns_domain: String,
+    /// The host of the control-plane endpoint, where there is one.
+    pub endpoint_host: Option<String>,
+    /// Further names and addresses of the API server.
+    pub extra_sans: Vec<String>,
+    /// Whether `apiserver-kubelet-client` carries the admins' organisation.
+    pub kubelet_client_is_admin: bool,
+}
+
+/// Makes a certificate authority; an existing one is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureAuthority {
+    /// kubeadm's phase name: `ca`, `front-proxy-ca` or `etcd-ca`.
+    pub name: String,
+    /// kubeadm's `encryptionAlgorithm`.
+    pub algorithm: String,
+}
+
+/// Makes the service account key pair; an existing one is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureServiceAccountKey {
+    /// kubeadm's `encryptionAlgorithm`.
+    pub algorithm: String,
+}
+
+/// Issues a certificate of a control-plane node; one that fits is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureCertificate {
+    /// kubeadm's phase name, for example `apiserver-etcd-client`.
+    pub name: String,
+    /// The names that go into it.
+    pub names: ControlPlaneNames,
+    /// kubeadm's `encryptionAlgorithm`.
+    pub algorithm: String,
+}
+
+/// Writes a kubeconfig with an embedded client certificate; one that fits is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureKubeconfig {
+    /// The file's name without `.conf`: `admin`, `super-admin`,
+    /// `controller-manager` or `scheduler`.
+    pub name: String,
+    /// The API server's URL.
+    pub server: String,
+    /// The cluster's name inside the file.
+    pub cluster_name: String,
+    /// kubeadm's `encryptionAlgorithm`.
+    pub algorithm: String,
+}
+
+/// Issues the kubelet's first client certificate and writes `kubelet.conf`;
+/// later ones the kubelet asks for by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureKubeletClient {
+    /// The node's name.
+    pub node_name: String,
+    /// The API server's URL.
+    pub server: String,
+    /// The cluster's name inside the file.
+    pub cluster_name: String,
+    /// The control-plane host that signs.
+    pub signer: HostName,
+    /// kubeadm's `encryptionAlgorithm`.
+    pub algorithm: String,
+}
+
+/// Issues the kubelet's serving certificate at the kubelet's own default path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureKubeletServing {
+    /// The node's name.
+    pub node_name: String,
+    /// The node's addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The control-plane host that signs.
+    pub signer: HostName,
+    /// kubeadm's `encryptionAlgorithm`.
+    pub algorithm: String,
+}

@@ -1,0 +1,110 @@
+//! Steps that speak to the Kubernetes API, from a control-plane host.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Sha256Digest, Taint};
+
+/// Applies objects by server-side apply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplyObjects {
+    /// What they are together, for people: `kube-proxy`.
+    pub name: String,
+    /// The multi-document YAML.
+    pub manifest: String,
+    /// The digest of the manifest, shown in plans.
+    pub sha256: Sha256Digest,
+}
+
+impl ApplyObjects {
+    /// Returns the step that applies `manifest`.
+    pub fn new(name: impl Into<String>, manifest: String) -> Self {
+        let sha256 = Sha256Digest::of(&manifest);
+        Self {
+            name: name.into(),
+            manifest,
+            sha256,
+        }
+    }
+}
+
+/// Gives a node labels and taints; others are left alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MarkNode {
+    /// The node's name.
+    pub node_name: String,
+    /// The labels it must have.
+    pub labels: BTreeMap<String, String>,
+    /// The taints it must have.
+    pub taints: Vec<Taint>,
+}
+
+/// Waits for a condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaitFor {
+    /// What to wait for.
+    pub condition: Condition,
+    /// How long, in seconds.
+    pub timeout_seconds: u64,
+}
+
+/// Something that becomes true by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Condition {
+    /// The kubelet on this host answers its health check.
+    KubeletHealthy,
+    /// The API server on this host answers `/readyz`.
+    ApiServerReady,
+    /// A node of this name is registered.
+    NodeRegistered {
+        /// The node's name.
+        node: String,
+    },
+    /// The node is Ready.
+    NodeReady {
+        /// The node's name.
+        node: String,
+    },
+    /// A Deployment has all its replicas available.
+    DeploymentAvailable {
+        /// The namespace.
+        namespace: String,
+        /// The name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KubeletHealthy => f.write_str("the kubelet is healthy"),
+            Self::ApiServerReady => f.write_str("the API server is ready"),
+            Self::NodeRegistered { node } => write!(f, "node {node} is registered"),
+            Self::NodeReady { node } => write!(f, "node {node} is Ready"),
+            Self::DeploymentAvailable { namespace, name } => {
+                write!(f, "Deployment {namespace}/{name} is available")
+            }
+        }
+    }
+}
+
+/// Cordons a node and evicts its pods, respecting PodDisruptionBudgets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DrainNode {
+    /// The node's name; one that does not exist counts as drained.
+    pub node_name: String,
+    /// How long, in seconds.
+    pub timeout_seconds: u64,
+    /// Whether pods with emptyDir volumes may be evicted.
+    pub delete_empty_dir_data: bool,
+}
+
+/// Deletes a Node object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeleteNode {
+    /// The node's name.
+    pub node_name: String,
+}

@@ -1,0 +1,171 @@
+//! Steps: everything that Slipway can do to a host, as values.
+
+mod certificates;
+mod cluster;
+mod files;
+mod system;
+mod teardown;
+
+use serde::{Deserialize, Serialize};
+
+pub use certificates::{
+    ControlPlaneNames, EnsureAuthority, EnsureCertificate, EnsureKubeconfig, EnsureKubeletClient,
+    EnsureKubeletServing, EnsureServiceAccountKey,
+};
+pub use cluster::{ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, WaitFor};
+pub use files::{EnsureDirectory, FetchFile, InstallBlob, PublicFile, UnpackArchive, WriteFile};
+pub use system::{EnsureUnit, ImportImage, LoadModules, SetSysctls};
+pub use teardown::{RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow};
+
+use crate::{Blob, HostName};
+
+/// One verb with everything it needs: no choice is left for execution time,
+/// and no secret is inside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Step {
+    /// See [`EnsureDirectory`].
+    EnsureDirectory(EnsureDirectory),
+    /// See [`WriteFile`].
+    WriteFile(WriteFile),
+    /// See [`InstallBlob`].
+    InstallBlob(InstallBlob),
+    /// See [`UnpackArchive`].
+    UnpackArchive(UnpackArchive),
+    /// See [`FetchFile`].
+    FetchFile(FetchFile),
+    /// See [`LoadModules`].
+    LoadModules(LoadModules),
+    /// See [`SetSysctls`].
+    SetSysctls(SetSysctls),
+    /// See [`EnsureUnit`].
+    EnsureUnit(EnsureUnit),
+    /// See [`ImportImage`].
+    ImportImage(ImportImage),
+    /// See [`EnsureAuthority`].
+    EnsureAuthority(EnsureAuthority),
+    /// See [`EnsureServiceAccountKey`].
+    EnsureServiceAccountKey(EnsureServiceAccountKey),
+    /// See [`EnsureCertificate`].
+    EnsureCertificate(EnsureCertificate),
+    /// See [`EnsureKubeconfig`].
+    EnsureKubeconfig(EnsureKubeconfig),
+    /// See [`EnsureKubeletClient`].
+    EnsureKubeletClient(EnsureKubeletClient),
+    /// See [`EnsureKubeletServing`].
+    EnsureKubeletServing(EnsureKubeletServing),
+    /// See [`ApplyObjects`].
+    ApplyObjects(ApplyObjects),
+    /// See [`MarkNode`].
+    MarkNode(MarkNode),
+    /// See [`WaitFor`].
+    WaitFor(WaitFor),
+    /// See [`DrainNode`].
+    DrainNode(DrainNode),
+    /// See [`DeleteNode`].
+    DeleteNode(DeleteNode),
+    /// See [`StopUnit`].
+    StopUnit(StopUnit),
+    /// See [`RemovePods`].
+    RemovePods(RemovePods),
+    /// See [`UnmountBelow`].
+    UnmountBelow(UnmountBelow),
+    /// See [`RemovePath`].
+    RemovePath(RemovePath),
+    /// See [`RemoveLinks`].
+    RemoveLinks(RemoveLinks),
+    /// See [`RemoveRules`].
+    RemoveRules(RemoveRules),
+}
+
+impl Step {
+    /// Returns the blobs that must be in the host's store before the step runs.
+    pub fn blobs(&self) -> Vec<Blob> {
+        match self {
+            Self::InstallBlob(step) => vec![step.blob],
+            Self::UnpackArchive(step) => vec![step.blob],
+            Self::ImportImage(step) => step.image.blobs(),
+            Self::EnsureDirectory(_)
+            | Self::WriteFile(_)
+            | Self::FetchFile(_)
+            | Self::LoadModules(_)
+            | Self::SetSysctls(_)
+            | Self::EnsureUnit(_)
+            | Self::EnsureAuthority(_)
+            | Self::EnsureServiceAccountKey(_)
+            | Self::EnsureCertificate(_)
+            | Self::EnsureKubeconfig(_)
+            | Self::EnsureKubeletClient(_)
+            | Self::EnsureKubeletServing(_)
+            | Self::ApplyObjects(_)
+            | Self::MarkNode(_)
+            | Self::WaitFor(_)
+            | Self::DrainNode(_)
+            | Self::DeleteNode(_)
+            | Self::StopUnit(_)
+            | Self::RemovePods(_)
+            | Self::UnmountBelow(_)
+            | Self::RemovePath(_)
+            | Self::RemoveLinks(_)
+            | Self::RemoveRules(_) => Vec::new(),
+        }
+    }
+
+    /// Returns the host that signs this step's certificate request, if the
+    /// step needs a signature.
+    pub fn signer(&self) -> Option<&HostName> {
+        match self {
+            Self::EnsureKubeletClient(step) => Some(&step.signer),
+            Self::EnsureKubeletServing(step) => Some(&step.signer),
+            _ => None,
+        }
+    }
+
+    /// Returns what the step does in one short line, as a plan shows it.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::EnsureDirectory(step) => format!("make folder {}", step.path),
+            Self::WriteFile(step) => format!("write {}", step.path),
+            Self::InstallBlob(step) => {
+                format!("install {} {} as {}", step.name, step.version, step.path)
+            }
+            Self::UnpackArchive(step) => {
+                format!("unpack {} {} into {}", step.name, step.version, step.folder)
+            }
+            Self::FetchFile(step) => format!("take {} from {}", step.file.path(), step.from),
+            Self::LoadModules(step) => format!("load kernel modules {}", step.modules.join(", ")),
+            Self::SetSysctls(step) => {
+                let keys: Vec<_> = step.values.keys().map(String::as_str).collect();
+                format!("set {}", keys.join(", "))
+            }
+            Self::EnsureUnit(step) => format!("start {}", step.unit),
+            Self::ImportImage(step) => format!("import image {}", step.image.reference),
+            Self::EnsureAuthority(step) => format!("make certificate authority {}", step.name),
+            Self::EnsureServiceAccountKey(_) => "make service account key pair sa".to_owned(),
+            Self::EnsureCertificate(step) => format!("issue certificate {}", step.name),
+            Self::EnsureKubeconfig(step) => format!("write kubeconfig {}.conf", step.name),
+            Self::EnsureKubeletClient(step) => {
+                format!("issue kubelet client certificate for {}", step.node_name)
+            }
+            Self::EnsureKubeletServing(step) => {
+                format!("issue kubelet serving certificate for {}", step.node_name)
+            }
+            Self::ApplyObjects(step) => format!("apply {}", step.name),
+            Self::MarkNode(step) => format!("label and taint node {}", step.node_name),
+            Self::WaitFor(step) => format!("wait until {}", step.condition),
+            Self::DrainNode(step) => format!("cordon and drain node {}", step.node_name),
+            Self::DeleteNode(step) => format!("delete node {}", step.node_name),
+            Self::StopUnit(step) => format!("stop and disable {}", step.unit),
+            Self::RemovePods(_) => "stop and remove all pods".to_owned(),
+            Self::UnmountBelow(step) => format!("unmount everything below {}", step.path),
+            Self::RemovePath(step) => format!("delete {}", step.path),
+            Self::RemoveLinks(step) => format!("delete network links {}", step.links.join(", ")),
+            Self::RemoveRules(step) => {
+                format!(
+                    "delete netfilter chains {}",
+                    step.chain_prefixes.join("*, ") + "*"
+                )
+            }
+        }
+    }
+}
