@@ -34,8 +34,8 @@ pub use kubernetes_version::{InvalidVersion, KubernetesVersion};
 pub use phase::Phase;
 pub use plan::{Check, Plan, PlannedStep, StepId};
 pub use release::{
-    CNI_PLUGINS_VERSION, CONTAINERD_VERSION, FLANNEL_VERSION, METRICS_SERVER_VERSION, Release,
-    SUPPORTED_MINORS, UnsupportedVersion,
+    CNI_PLUGINS_VERSION, CONTAINERD_VERSION, FLANNEL_VERSION, METRICS_SERVER_VERSION, RUNC_VERSION,
+    Release, SUPPORTED_MINORS, UnsupportedVersion,
 };
 pub use run_state::{Progress, RunState, StepState};
 pub use sha256_digest::{InvalidDigest, Sha256Digest};

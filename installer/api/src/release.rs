@@ -28,6 +28,9 @@ pub const SUPPORTED_MINORS: std::ops::RangeInclusive<u64> = 34..=36;
 
 /// The containerd version that Slipway installs where no runtime is present.
 pub const CONTAINERD_VERSION: &str = "2.4.2";
+/// The runc version that containerd's release of [`CONTAINERD_VERSION`] is tested with
+/// (`script/setup/runc-version` in its repository).
+pub const RUNC_VERSION: &str = "1.5.2";
 /// The version of the reference CNI plugins.
 pub const CNI_PLUGINS_VERSION: &str = "1.9.1";
 /// The version of flannel.
