@@ -2,7 +2,7 @@
 
 use slipway_api::{
     CNI_PLUGINS_VERSION, CONTAINERD_VERSION, FLANNEL_VERSION, KubernetesVersion,
-    METRICS_SERVER_VERSION, Release, Sha256Digest,
+    METRICS_SERVER_VERSION, RUNC_VERSION, Release, Sha256Digest,
 };
 
 use super::workbench::Workbench;
@@ -92,7 +92,7 @@ impl Component {
             Self::Coredns(release) => release.coredns_tag.to_owned(),
             Self::Pause(release) => release.pause_tag.to_owned(),
             Self::Containerd => CONTAINERD_VERSION.to_owned(),
-            Self::Runc => node_tools::RUNC_VERSION.to_owned(),
+            Self::Runc => RUNC_VERSION.to_owned(),
             Self::CniPlugins => CNI_PLUGINS_VERSION.to_owned(),
             Self::Flannel => FLANNEL_VERSION.to_owned(),
             Self::MetricsServer => METRICS_SERVER_VERSION.to_owned(),

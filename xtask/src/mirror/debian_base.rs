@@ -150,6 +150,7 @@ fn unpack(
     let root = bench.folder(name)?;
     let mut wanted: BTreeSet<String> = packages.iter().map(|&name| name.to_owned()).collect();
     if with_dependencies {
+        bench.shell.say("apt: finding dependencies");
         let mut todo: Vec<_> = wanted.iter().cloned().collect();
         while let Some(package) = todo.pop() {
             for dependency in dependencies(bench, &archives, &package)? {

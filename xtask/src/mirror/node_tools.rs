@@ -1,14 +1,11 @@
 //! What nodes need besides Kubernetes: containerd, runc and the CNI plugins.
 
-use slipway_api::{CNI_PLUGINS_VERSION, CONTAINERD_VERSION};
+use slipway_api::{CNI_PLUGINS_VERSION, CONTAINERD_VERSION, RUNC_VERSION};
 
 use super::file_tree::FileTree;
 use super::go_build::{GoBuild, fetch};
 use super::workbench::Workbench;
 use crate::error::Error;
-
-/// The runc version, the one that containerd's `script/setup/runc-version` names.
-pub const RUNC_VERSION: &str = "1.5.2";
 
 /// Raised when the way containerd is built changes.
 pub const CONTAINERD_REVISION: u32 = 1;

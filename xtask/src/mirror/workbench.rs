@@ -98,7 +98,7 @@ impl Workbench<'_> {
         std::fs::write(&path, text).map_err(Error::file("write", &path))
     }
 
-    /// Stages a program together with the checksum file `suffix`-ed to its name.
+    /// Stages a program by moving it from where it was built.
     ///
     /// # Errors
     /// It cannot be moved or read.
