@@ -178,8 +178,8 @@ pub fn select(all: Vec<Component>, wanted: &[String]) -> Result<Vec<Component>, 
         .iter()
         .find(|name| !all.iter().any(|component| component.name() == **name))
     {
-        let mut names: Vec<_> = all.iter().map(Component::name).collect();
-        names.dedup();
+        let names: std::collections::BTreeSet<_> = all.iter().map(Component::name).collect();
+        let names: Vec<_> = names.into_iter().collect();
         return Err(Error::Usage(format!(
             "there is no component `{unknown}`; there are {}",
             names.join(", ")

@@ -152,12 +152,9 @@ fn unpack(
     if with_dependencies {
         bench.shell.say("apt: finding dependencies");
         let mut todo: Vec<_> = wanted.iter().cloned().collect();
-        while let Some(package) = todo.pop() {
-            for dependency in dependencies(bench, &archives, &package)? {
-                if wanted.insert(dependency.clone()) {
-                    todo.push(dependency);
-                }
-            }
+        while !todo.is_empty() {
+            todo = dependencies(bench, &archives, &todo)?;
+            todo.retain(|dependency| wanted.insert(dependency.clone()));
         }
     }
     bench
@@ -187,12 +184,16 @@ fn unpack(
     Ok(root)
 }
 
-/// Returns the packages that one package depends on, the first of each alternative.
-fn dependencies(bench: &Workbench<'_>, at: &Path, package: &str) -> Result<Vec<String>, Error> {
+/// Returns the packages that others depend on, the first of each alternative.
+fn dependencies(
+    bench: &Workbench<'_>,
+    at: &Path,
+    packages: &[String],
+) -> Result<Vec<String>, Error> {
     let answer = bench.shell.capture(
         command_in(at, "apt-cache")
             .args(["depends", "--important"])
-            .arg(package)
+            .args(packages)
             .env("LC_ALL", "C"),
     )?;
     Ok(parse_dependencies(&answer))
