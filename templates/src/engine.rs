@@ -24,8 +24,34 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
     tera.register_filter("yaml", yaml);
     tera.register_filter("quote", quote);
     tera.register_filter("block", block);
-    tera.add_raw_templates(embedded!["static-pod.yaml"])
-        .expect("the embedded templates parse, as every test of this crate shows");
+    tera.add_raw_templates(embedded![
+        "addons/Corefile",
+        "addons/coredns.yaml",
+        "addons/flannel.yaml",
+        "addons/kube-proxy-config.yaml",
+        "addons/kube-proxy-kubeconfig.yaml",
+        "addons/kube-proxy.yaml",
+        "addons/metrics-server.yaml",
+        "cluster/apiserver-kubelet-client.yaml",
+        "cluster/bootstrap-token-rbac.yaml",
+        "cluster/cluster-admins.yaml",
+        "cluster/cluster-configuration.yaml",
+        "cluster/cluster-info.yaml",
+        "cluster/kubeadm-config.yaml",
+        "cluster/kubelet-config.yaml",
+        "containerd/config.toml",
+        "containerd/containerd.service",
+        "containerd/hosts.toml",
+        "host/modules-load.conf",
+        "host/sysctl.conf",
+        "kubelet/10-kubeadm.conf",
+        "kubelet/config.yaml",
+        "kubelet/instance-config.yaml",
+        "kubelet/kubeadm-flags.env",
+        "kubelet/kubelet.service",
+        "static-pod.yaml",
+    ])
+    .expect("the embedded templates parse, as every test of this crate shows");
     tera
 });
 

@@ -1,14 +1,10 @@
 //! Static Pods as they are written to `/etc/kubernetes/manifests`.
 
-mod sample;
-
-use sample::RELEASES;
 use serde_json::{Value, json};
 use slipway_templates::{EnvVar, EtcdAccess, EtcdMember, HostPathVolume};
 
-fn parse(text: &str) -> Value {
-    serde_saphyr::from_str(text).expect("rendered YAML parses")
-}
+use crate::parse;
+use crate::sample::RELEASES;
 
 fn command(manifest: &Value) -> Vec<&str> {
     let words = manifest["spec"]["containers"][0]["command"].as_array();

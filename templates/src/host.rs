@@ -1,0 +1,4 @@
+//! Kernel settings of a host.
+
+pub(crate) mod modules_load;
+pub(crate) mod sysctl;
