@@ -40,7 +40,8 @@ pub use release::{
 pub use run_state::{Progress, RunState, StepState};
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
-    Addons, ClusterSpec, Cni, Endpoint, HostName, HostSpec, InvalidHostName, Networking, Role,
-    Runtime, SshDefaults, Taint, TaintEffect,
+    Addons, ClusterFile, ClusterSpec, Cni, Endpoint, HostName, HostSpec, InvalidHostName,
+    Networking, Role, Runtime, Snippet, SpecError, SpecErrors, SshDefaults, Taint, TaintEffect,
+    print_cluster, print_defaults,
 };
 pub use step::{PublicFile, Step};

@@ -1,0 +1,76 @@
+//! The cluster file, parsed and validated.
+
+use super::agreement::check_agreement;
+use super::build::build_documents;
+use super::cluster::ClusterDraft;
+use super::documents::{Documents, sort_documents};
+use super::json::to_json;
+use super::problems::{Place, Problems};
+use crate::spec::{ClusterSpec, SpecErrors};
+
+/// A cluster file in which nothing is wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterFile {
+    /// The cluster that the file describes, defaults filled in.
+    pub spec: ClusterSpec,
+}
+
+impl ClusterFile {
+    /// The largest file that is read, in bytes: 1 MiB.
+    pub const MAX_BYTES: usize = 1 << 20;
+
+    /// Parses the bytes of a file that messages call `origin`.
+    ///
+    /// # Errors
+    /// As [`ClusterFile::parse`], and for bytes that are not UTF-8.
+    pub fn parse_bytes(bytes: &[u8], origin: &str) -> Result<Self, SpecErrors> {
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(SpecErrors::too_large(origin, bytes.len() as u64));
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text, origin),
+            Err(error) => Err(SpecErrors::not_utf8(origin, error.valid_up_to())),
+        }
+    }
+
+    /// Parses the text of a file that messages call `origin`; reads no other file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text: too long, empty, not YAML,
+    /// unknown or missing fields, values that are none or contradict each other.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, SpecErrors> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(SpecErrors::too_large(origin, text.len() as u64));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if let Some(offset) = text.find('\0') {
+            return Err(SpecErrors::not_utf8(origin, offset));
+        }
+        let mut problems = Problems::default();
+        let nodes = build_documents(text, &mut problems);
+        if nodes.is_empty() && problems.is_empty() {
+            return Err(SpecErrors::empty(origin));
+        }
+        let documents = sort_documents(&nodes, &mut problems);
+        let spec = read_spec(&documents, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems.into_errors(origin, text));
+        }
+        let spec = spec.expect("what could not be read has been reported");
+        Ok(Self { spec })
+    }
+}
+
+fn read_spec(documents: &Documents<'_>, problems: &mut Problems) -> Option<ClusterSpec> {
+    let draft = ClusterDraft::read(documents.cluster.as_ref()?, problems)?;
+    check_agreement(&draft, documents, problems);
+    let [kubelet_configuration, kube_proxy_configuration] =
+        [documents.kubelet, documents.kube_proxy].map(|document| {
+            document.map(|node| to_json(node, &Place::document(node.mark), problems))
+        });
+    Some(ClusterSpec {
+        kubelet_configuration,
+        kube_proxy_configuration,
+        ..draft.finish()?
+    })
+}

@@ -1,0 +1,30 @@
+//! Reading the cluster file: YAML to a tree with positions, the tree to a
+//! draft, the draft to a [`ClusterSpec`](super::ClusterSpec), collecting every
+//! error on the way.
+//!
+//! Supported: several documents, anchors, aliases and merge keys within a
+//! budget, JSON. Not supported: tags other than `!!str`, `!!map` and `!!seq`,
+//! keys that are not text, and a key given twice.
+
+mod address;
+mod agreement;
+mod build;
+mod cluster;
+mod cluster_file;
+mod documents;
+mod fields;
+mod host;
+mod json;
+mod kubelet_args;
+mod names;
+mod networking;
+mod problems;
+mod runtime;
+mod schema;
+mod source;
+mod ssh;
+mod subnets;
+mod tree;
+mod value;
+
+pub use cluster_file::ClusterFile;

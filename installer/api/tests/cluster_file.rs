@@ -1,0 +1,340 @@
+//! The cluster file from outside: fixtures with their errors, round trips, and text that nobody would write.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use slipway_api::{ClusterFile, ClusterSpec, Cni, SpecErrors, print_cluster, print_defaults};
+
+fn fixtures(kind: &str) -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cluster");
+    let mut files: Vec<(String, String)> = fs::read_dir(folder.join(kind))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn fixture(kind: &str, name: &str) -> String {
+    let files = fixtures(kind);
+    files.into_iter().find(|file| file.0 == name).unwrap().1
+}
+
+fn parse(text: &str) -> Result<ClusterSpec, SpecErrors> {
+    ClusterFile::parse(text, "cluster.yaml").map(|file| file.spec)
+}
+
+#[test]
+fn bad_files_are_explained() {
+    for (name, text) in fixtures("bad") {
+        let errors = parse(&text).expect_err(&name).to_string();
+        assert!(
+            !errors.contains("hunter"),
+            "{name} shows a password:\n{errors}"
+        );
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, errors);
+        });
+    }
+}
+
+#[test]
+fn errors_have_a_form_for_programs() {
+    let errors = parse(&fixture("bad", "typo")).unwrap_err();
+    insta::assert_json_snapshot!(errors);
+}
+
+#[test]
+fn good_files_survive_being_printed() {
+    for (name, text) in fixtures("good") {
+        let spec = parse(&text).unwrap_or_else(|errors| panic!("{name}:\n{errors}"));
+        let printed = print_cluster(&spec);
+        let again = parse(&printed).unwrap_or_else(|errors| panic!("{printed}\n{errors}"));
+        assert_eq!(again, spec, "{name}:\n{printed}");
+        insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("printed-{name}"), printed);
+        });
+    }
+}
+
+#[test]
+fn the_example_shows_every_field_and_the_defaults() {
+    let smallest = parse(print_defaults()).unwrap();
+    let text: Vec<String> = print_defaults().lines().map(uncommented).collect();
+    let full = parse(&text.join("\n")).unwrap_or_else(|errors| panic!("{errors}"));
+
+    assert_eq!(full.networking, smallest.networking);
+    assert_eq!(full.runtime.socket, smallest.runtime.socket);
+    assert_eq!(full.runtime.adopt, smallest.runtime.adopt);
+    assert_eq!(full.addons, smallest.addons);
+    assert_eq!(
+        full.ignore_preflight_errors,
+        smallest.ignore_preflight_errors
+    );
+    assert!(full.kubelet_configuration.is_some() && full.ssh.password_file.is_some());
+    assert!(full.hosts[1].architecture.is_some() && full.runtime.extra_config.is_some());
+}
+
+/// Takes the `# ` away from a comment that holds a field, a list item or a document's start.
+fn uncommented(line: &str) -> String {
+    let Some((indent, rest)) = line
+        .split_once("# ")
+        .filter(|(indent, _)| indent.trim().is_empty())
+    else {
+        return line.to_owned();
+    };
+    let content = rest.trim_start();
+    let key = content
+        .split(": ")
+        .next()
+        .unwrap_or(content)
+        .trim_end_matches(':');
+    let is_field = key.len() < content.len() && !key.contains(' ');
+    let is_other = ["- {", "[debug]", "level =", "---"]
+        .iter()
+        .any(|start| content.starts_with(start));
+    if is_field || is_other {
+        format!("{indent}{rest}")
+    } else {
+        line.to_owned()
+    }
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let spec = parse(&fixture("good", "smallest")).unwrap();
+    assert_eq!(spec.networking.cni, Cni::Flannel);
+    assert_eq!(spec.hosts[0].node_ip.to_string(), spec.hosts[0].address);
+    assert!(spec.addons.metrics_server && spec.runtime.adopt);
+    assert_eq!(spec.hosts[0].taints, None);
+}
+
+#[test]
+fn files_that_are_no_text_have_messages_of_their_own() {
+    let message = |bytes: &[u8]| {
+        let errors = ClusterFile::parse_bytes(bytes, "cluster.yaml").unwrap_err();
+        assert_eq!(errors.errors.len(), 1);
+        errors.errors[0].message.clone()
+    };
+    assert_eq!(message(b""), "the file is empty: it holds no document");
+    assert_eq!(
+        message(b"\x7fELF\xff"),
+        "the file is not UTF-8 text: byte 4 does not fit"
+    );
+    assert_eq!(
+        message(b"a\0b"),
+        "the file is not UTF-8 text: byte 1 does not fit"
+    );
+    assert_eq!(
+        message(&vec![b' '; ClusterFile::MAX_BYTES + 1]),
+        "the file has 1048577 bytes; a cluster file may have 1048576 (1 MiB)"
+    );
+    let errors = SpecErrors::too_large("disk.img", 100 << 20);
+    assert!(errors.to_string().contains("--> disk.img"), "{errors}");
+    let errors = SpecErrors::directory("clusters");
+    assert!(
+        errors.to_string().contains("this is a directory"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn windows_line_ends_and_byte_order_marks_are_taken() {
+    let text = fixture("good", "everything");
+    let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+    assert_eq!(parse(&windows).unwrap(), parse(&text).unwrap());
+    let typo = fixture("bad", "typo").replace('\n', "\r\n");
+    let errors = parse(&format!("\u{feff}{typo}")).unwrap_err();
+    assert_eq!(
+        (errors.errors[0].line, errors.errors[0].column),
+        (Some(8), Some(7))
+    );
+}
+
+/// Texts of up to 1 MiB that cost much where something is quadratic.
+fn costly_texts() -> Vec<(&'static str, String)> {
+    let head = "apiVersion: slipway.dev/v1alpha1\nkind: Cluster\nspec:\n";
+    let fill = |unit: &str| unit.repeat(ClusterFile::MAX_BYTES / unit.len() - 1);
+    let under = |unit: &str| {
+        let count = (ClusterFile::MAX_BYTES - head.len()) / unit.len() - 8;
+        format!("{head}{}", unit.repeat(count))
+    };
+    let numbered = |start: &str, unit: fn(usize) -> String| {
+        let mut text = format!("{head}{start}");
+        for index in 0.. {
+            let next = unit(index);
+            if text.len() + next.len() > ClusterFile::MAX_BYTES {
+                return text;
+            }
+            text.push_str(&next);
+        }
+        text
+    };
+    vec![
+        ("brackets", fill("[")),
+        ("braces", fill("{a: ")),
+        ("dashes", fill("- ")),
+        ("question marks", fill("? ")),
+        ("documents", fill("---\na: b\n")),
+        ("empty documents", fill("---\n")),
+        ("one word", fill("x")),
+        ("one line of pairs", format!("{{{}}}", fill("a: b, "))),
+        ("quotes", fill("\"")),
+        (
+            "at signs",
+            format!("{head}  : {}", fill("@").split_off(100)),
+        ),
+        ("colons", fill(":")),
+        ("tabs", fill("\t")),
+        ("anchors", fill("&a ")),
+        ("comments", fill("#\n")),
+        ("unknown fields", under("  x: 1\n")),
+        ("different fields", numbered("", |i| format!("  f{i}: 1\n"))),
+        (
+            "empty hosts",
+            under("  - \n").replacen("spec:\n", "spec:\n  hosts:\n", 1),
+        ),
+        (
+            "equal hosts",
+            numbered("  hosts:\n", |_| {
+                "  - {name: a, address: 192.0.2.1, role: worker}\n".to_owned()
+            }),
+        ),
+        (
+            "many hosts",
+            numbered("  hosts:\n", |i| {
+                format!(
+                    "  - {{name: a{i}, address: 10.244.{}.{}, role: worker}}\n",
+                    i / 250,
+                    i % 250
+                )
+            }),
+        ),
+        (
+            "merges",
+            numbered("  a: &a {b: c}\n", |_| "  ? {<<: [*a, *a]}\n".to_owned()),
+        ),
+        (
+            "folded",
+            format!("{head}  x: >\n{}", fill("    y\n").split_off(200)),
+        ),
+    ]
+}
+
+#[test]
+fn costly_texts_are_refused_quickly() {
+    for (name, text) in costly_texts() {
+        let start = Instant::now();
+        let errors = parse(&text).expect_err(name);
+        let shown = errors.to_string();
+        let elapsed = start.elapsed();
+        println!(
+            "{name}: {elapsed:?}, {} errors",
+            errors.errors.len() + errors.omitted
+        );
+        assert!(elapsed < Duration::from_secs(10), "{name} took {elapsed:?}");
+        assert!(
+            shown.len() < 40_000,
+            "{name}: {} bytes of errors",
+            shown.len()
+        );
+        assert!(errors.errors.len() <= 50, "{name}");
+    }
+}
+
+fn yaml_like() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        Just("- "),
+        Just(": "),
+        Just(":"),
+        Just("\n"),
+        Just("\n  "),
+        Just("\n    "),
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(","),
+        Just("\""),
+        Just("'"),
+        Just("&a "),
+        Just("*a "),
+        Just("<<: "),
+        Just("!x "),
+        Just("| "),
+        Just("> "),
+        Just("---\n"),
+        Just("? "),
+        Just("#"),
+        Just("\t"),
+        Just("spec"),
+        Just("hosts"),
+        Just("name"),
+        Just("cp-1"),
+        Just("address"),
+        Just("192.0.2.1"),
+        Just("password"),
+        Just("é"),
+        Just("1.36"),
+        Just("apiVersion: slipway.dev/v1alpha1\n"),
+        Just("kind: Cluster\n"),
+    ];
+    proptest::collection::vec(word, 0..60).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC*") {
+        let _ = parse(&text).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn arbitrary_yaml_never_panics(text in yaml_like()) {
+        let _ = parse(&text).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn a_damaged_file_never_panics(
+        at in 0_usize..2000,
+        length in 0_usize..40,
+        insert in "[ -~\\n]{0,6}",
+    ) {
+        let text = fixture("good", "everything");
+        let cut = at.min(text.len());
+        let end = (cut + length).min(text.len());
+        let damaged = format!("{}{insert}{}", &text[..cut], &text[end..]);
+        if let Ok(spec) = parse(&damaged) {
+            prop_assert_eq!(parse(&print_cluster(&spec)).unwrap(), spec);
+        }
+    }
+
+    #[test]
+    fn any_text_in_a_field_survives_being_printed(
+        value in prop_oneof!["\\PC{1,40}", "[ -~\\n\\t]{1,120}", "(yes|no|on|~|null|true|1_0|0x1f|1e3|010|<<|=|\\.inf|2020-01-01|#x|- a|a: b|'|\")"],
+        number in any::<f64>().prop_filter("JSON", |number| number.is_finite()),
+        integer in any::<i64>(),
+    ) {
+        let mut spec = parse(&fixture("good", "everything")).unwrap();
+        prop_assume!(!value.trim().is_empty());
+        prop_assume!(!value.contains(['\0', '\u{7f}']));
+        spec.runtime.extra_config = Some(value.clone());
+        spec.hosts[0].kubelet_extra_args.push(("v".to_owned(), value.clone()));
+        let whole = number.trunc() == number && number.abs() < 1e15;
+        let kubelet = spec.kubelet_configuration.as_mut().unwrap();
+        kubelet["text"] = value.clone().into();
+        kubelet["integer"] = integer.into();
+        kubelet["number"] = if whole { (number as i64).into() } else { number.into() };
+        kubelet[value.as_str()] = serde_json::json!([null, true, { "a": value }]);
+        let printed = print_cluster(&spec);
+        let again = parse(&printed).map_err(|errors| {
+            TestCaseError::fail(format!("{printed}\n{errors}"))
+        })?;
+        prop_assert_eq!(again, spec, "{}", printed);
+    }
+}
