@@ -1,0 +1,138 @@
+//! A host behind an agent, whatever its channels run over.
+
+use std::time::Duration;
+
+use slipway_api::protocol::{BlobReceived, Channel, Reply, Request};
+use slipway_api::{Blob, HostName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::channel::{AgentChannel, OpenChannel, decode_line, read_line};
+use super::control::ControlChannel;
+use crate::HostError;
+use crate::host::{BlobReader, EventSink, ProgressSink};
+
+/// Blobs sent to one host at once; sshd allows ten sessions (`MaxSessions`) on a connection.
+const UPLOADS_AT_ONCE: usize = 4;
+
+/// Pieces in which a blob is sent, in bytes.
+const PIECE: usize = 256 << 10;
+
+/// How long an agent may take to answer after a blob's last byte; the disk may be slow.
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// One control channel, and a channel for each blob.
+pub(crate) struct AgentLink {
+    name: HostName,
+    open: OpenChannel,
+    control: ControlChannel,
+    uploads: Semaphore,
+}
+
+impl AgentLink {
+    /// Opens the control channel.
+    pub(crate) async fn start(name: HostName, open: OpenChannel) -> Result<Self, HostError> {
+        let channel = open().await?;
+        let control = ControlChannel::start(name.as_str(), channel).await?;
+        Ok(Self {
+            name,
+            open,
+            control,
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &HostName {
+        &self.name
+    }
+
+    pub(crate) async fn request(
+        &self,
+        request: Request,
+        on_event: EventSink<'_>,
+    ) -> Result<Reply, HostError> {
+        self.control.request(request, on_event).await
+    }
+
+    pub(crate) async fn upload(
+        &self,
+        blob: &Blob,
+        content: BlobReader,
+        on_progress: ProgressSink<'_>,
+    ) -> Result<(), HostError> {
+        let _turn = self
+            .uploads
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let mut channel = (self.open)().await?;
+        channel
+            .greet(self.name.as_str(), &Channel::Blob(*blob))
+            .await?;
+        let AgentChannel {
+            mut reader,
+            mut writer,
+            ended,
+        } = channel;
+        let receipt = read_line(self.name.as_str(), &mut reader);
+        tokio::pin!(receipt);
+        let answer = tokio::select! {
+            // An answer before the end is a refusal, for example of a full disk.
+            answer = &mut receipt => answer,
+            sent = self.send(blob, content, &mut writer, on_progress) => {
+                sent?;
+                timeout(RECEIPT_TIMEOUT, receipt).await.unwrap_or(Ok(None))
+            }
+        };
+        let Some(line) = answer? else {
+            let reason = timeout(Duration::from_secs(5), ended).await;
+            return Err(HostError::ConnectionLost {
+                host: self.name.as_str().to_owned(),
+                reason: reason.unwrap_or_else(|_| "the agent did not confirm a blob".into()),
+            });
+        };
+        match decode_line::<BlobReceived>(self.name.as_str(), &line)?.failure {
+            None => Ok(()),
+            Some(failure) => Err(HostError::Failed {
+                host: self.name.as_str().to_owned(),
+                failure: Box::new(failure),
+            }),
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.control.close();
+    }
+
+    /// Sends the bytes; an agent that stops listening explains itself in its answer.
+    async fn send(
+        &self,
+        blob: &Blob,
+        content: BlobReader,
+        writer: &mut (impl tokio::io::AsyncWrite + Unpin),
+        on_progress: ProgressSink<'_>,
+    ) -> Result<(), HostError> {
+        let unreadable = |source| HostError::BlobUnreadable {
+            host: self.name.as_str().to_owned(),
+            sha256: blob.sha256,
+            source,
+        };
+        let mut content = content.take(blob.size);
+        let mut piece = vec![0; PIECE];
+        let mut sent = 0;
+        while sent < blob.size {
+            let count = content.read(&mut piece).await.map_err(unreadable)?;
+            if count == 0 {
+                return Err(unreadable(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            if writer.write_all(&piece[..count]).await.is_err() {
+                return Ok(());
+            }
+            sent += count as u64;
+            on_progress(sent);
+        }
+        let _ = writer.flush().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! A host as the engine sees it.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use slipway_api::protocol::{Reply, Request, StepEvent};
+use slipway_api::{Blob, HostName};
+use tokio::io::AsyncRead;
+
+use crate::HostError;
+
+/// Receives what a request tells while it runs; it must not block.
+pub type EventSink<'a> = &'a (dyn Fn(StepEvent) + Send + Sync);
+
+/// Receives how many bytes of a blob are sent; it must not block.
+pub type ProgressSink<'a> = &'a (dyn Fn(u64) + Send + Sync);
+
+/// The bytes of a blob.
+pub type BlobReader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// A host with an agent on it; requests may be made concurrently.
+///
+/// Dropping the future of a request forgets its answer; the agent still finishes what it began.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Returns the host's name in the cluster file.
+    fn name(&self) -> &HostName;
+
+    /// Asks the agent and waits for its reply; `on_event` hears what happens meanwhile.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] if the agent says so, [`HostError::ConnectionLost`] if nothing is
+    /// known of what became of the request.
+    async fn request(&self, request: Request, on_event: EventSink<'_>) -> Result<Reply, HostError>;
+
+    /// Sends a blob into the host's store, which checks its digest.
+    async fn upload(
+        &self,
+        blob: &Blob,
+        content: BlobReader,
+        on_progress: ProgressSink<'_>,
+    ) -> Result<(), HostError>;
+
+    /// Says good-bye; requests in flight are lost.
+    async fn close(&self);
+}
