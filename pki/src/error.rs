@@ -5,6 +5,10 @@
 /// No variant carries secret text: damaged keys and kubeconfigs are named by place, never quoted.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
+    /// The text names no key algorithm.
+    #[error(transparent)]
+    UnknownKeyAlgorithm(#[from] crate::UnknownKeyAlgorithm),
+
     /// The PEM text holds no block of the wanted kind.
     #[error("found no {wanted} in the PEM text")]
     PemBlockMissing {

@@ -102,6 +102,9 @@ pub struct HostFacts {
     pub noexec: Vec<String>,
     /// Whether the agent runs as root.
     pub is_root: bool,
+    /// The resolver's file, where systemd-resolved runs and /etc/resolv.conf
+    /// would lead pods into a loop.
+    pub resolv_conf: Option<String>,
     /// Folders with CA certificates that static Pods mount, as kubeadm looks for them.
     pub ca_certificate_dirs: Vec<String>,
 }
@@ -164,6 +167,8 @@ pub struct KubeletFacts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExistingCluster {
+    /// The cluster that Slipway installed this host for, if it did.
+    pub slipway_cluster: Option<String>,
     /// Static Pod manifests, by file name.
     pub manifests: Vec<String>,
     /// Whether kubelet.conf is there.

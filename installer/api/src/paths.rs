@@ -54,3 +54,7 @@ pub const PENDING_DIR: &str = "/var/lib/slipway/pending";
 pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 /// Sysctls set at boot.
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/99-slipway-kubernetes.conf";
+/// Says which cluster this host belongs to, from the first step until `reset`.
+pub const CLUSTER_MARKER: &str = "/var/lib/slipway/cluster";
+/// Registry mirrors, one folder a registry.
+pub const CERTS_D: &str = "/etc/containerd/certs.d";

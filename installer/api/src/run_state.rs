@@ -98,15 +98,19 @@ impl RunState {
                 counted: None,
                 doing: String::new(),
             }),
+            // Blobs travel ahead of their steps: only a step under way shows it.
             Event::StepProgress {
                 step,
                 done,
                 total,
                 doing,
-            } => self.set(step, |old| Progress::Running {
-                since: old.since().unwrap_or(entry.at),
-                counted: Some((*done, *total)),
-                doing: doing.clone(),
+            } => self.set(step, |old| match old {
+                Progress::Running { since, .. } => Progress::Running {
+                    since: *since,
+                    counted: Some((*done, *total)),
+                    doing: doing.clone(),
+                },
+                other => other.clone(),
             }),
             Event::StepLog { step, line } => {
                 if let Some(state) = self.step_mut(step) {

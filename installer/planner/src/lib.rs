@@ -1,1 +1,22 @@
 //! Decides, without I/O, what has to happen on which host and why.
+//!
+//! The planner says everything that must hold; the agents' checks then say
+//! what already does ([`slipway_api::Plan::without_satisfied`]). Same input,
+//! same bytes: no clock, no randomness, no files.
+
+mod addons;
+mod builder;
+mod control_plane;
+mod error;
+mod install;
+mod names;
+mod plan_cluster;
+mod plan_fixes;
+mod plan_removal;
+pub mod preflight;
+mod worker;
+
+pub use error::PlanError;
+pub use plan_cluster::{Scope, plan_cluster};
+pub use plan_fixes::plan_fixes;
+pub use plan_removal::{Removal, plan_removal};

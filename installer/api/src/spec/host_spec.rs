@@ -76,6 +76,13 @@ pub struct Taint {
     pub effect: TaintEffect,
 }
 
+impl std::fmt::Display for Taint {
+    /// Writes `key=value:Effect`, as the kubelet's flag takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}:{:?}", self.key, self.value, self.effect)
+    }
+}
+
 /// What a taint does to pods that do not tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaintEffect {

@@ -30,6 +30,21 @@ impl ApplyObjects {
     }
 }
 
+/// Publishes `kube-public/cluster-info`, which joining nodes trust; the cluster
+/// CA's certificate is filled in where the step runs, since it may not exist
+/// when the plan is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublishClusterInfo {
+    /// The multi-document YAML, with [`PublishClusterInfo::CA_PLACEHOLDER`] in
+    /// base64 where the certificate belongs.
+    pub manifest: String,
+}
+
+impl PublishClusterInfo {
+    /// Stands for the cluster CA's certificate in the manifest.
+    pub const CA_PLACEHOLDER: &str = "the certificate of the cluster's CA";
+}
+
 /// Gives a node labels and taints; others are left alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarkNode {

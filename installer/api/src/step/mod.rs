@@ -12,7 +12,9 @@ pub use certificates::{
     ControlPlaneNames, EnsureAuthority, EnsureCertificate, EnsureKubeconfig, EnsureKubeletClient,
     EnsureKubeletServing, EnsureServiceAccountKey,
 };
-pub use cluster::{ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, WaitFor};
+pub use cluster::{
+    ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
+};
 pub use files::{EnsureDirectory, FetchFile, InstallBlob, PublicFile, UnpackArchive, WriteFile};
 pub use system::{EnsureUnit, ImportImage, LoadModules, SetSysctls};
 pub use teardown::{RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow};
@@ -56,6 +58,8 @@ pub enum Step {
     EnsureKubeletServing(EnsureKubeletServing),
     /// See [`ApplyObjects`].
     ApplyObjects(ApplyObjects),
+    /// See [`PublishClusterInfo`].
+    PublishClusterInfo(PublishClusterInfo),
     /// See [`MarkNode`].
     MarkNode(MarkNode),
     /// See [`WaitFor`].
@@ -98,6 +102,7 @@ impl Step {
             | Self::EnsureKubeletClient(_)
             | Self::EnsureKubeletServing(_)
             | Self::ApplyObjects(_)
+            | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
             | Self::WaitFor(_)
             | Self::DrainNode(_)
@@ -151,6 +156,7 @@ impl Step {
                 format!("issue kubelet serving certificate for {}", step.node_name)
             }
             Self::ApplyObjects(step) => format!("apply {}", step.name),
+            Self::PublishClusterInfo(_) => "publish cluster-info".to_owned(),
             Self::MarkNode(step) => format!("label and taint node {}", step.node_name),
             Self::WaitFor(step) => format!("wait until {}", step.condition),
             Self::DrainNode(step) => format!("cordon and drain node {}", step.node_name),

@@ -1,0 +1,166 @@
+//! What lives in the cluster: its configuration, roles for joining, addons.
+
+use slipway_api::step::{ApplyObjects, PublishClusterInfo};
+use slipway_api::{Cni, Phase, Release, Step, StepId, paths};
+use slipway_templates::{
+    BootstrapTokenRbac, ClusterConfiguration, ClusterInfo, CoreDns, Corefile,
+    DEFAULT_COREDNS_REPLICAS, DEFAULT_VXLAN_PORT, Flannel, KubeProxy, KubeProxyConfig,
+    KubeadmConfig, KubeletConfigMap, MetricsServer, TemplateError,
+};
+
+use crate::PlanError;
+use crate::builder::PlanBuilder;
+use crate::names::{
+    CLUSTER_NAME, KEY_ALGORITHM, api_url, control_plane_endpoint, extra_api_names, nth_address,
+};
+use crate::plan_cluster::HostInput;
+use crate::worker::kubelet_configuration;
+
+/// Adds the ConfigMaps and roles that joining and upgrading read.
+pub(crate) fn add_cluster_configuration(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &StepId,
+) -> Result<(), PlanError> {
+    let spec = input.spec;
+    let cluster_configuration = ClusterConfiguration {
+        kubernetes_version: spec.kubernetes_version.to_string(),
+        control_plane_endpoint: control_plane_endpoint(spec),
+        pod_subnet: spec.networking.pod_subnet.to_string(),
+        service_subnet: spec.networking.service_subnet.to_string(),
+        dns_domain: spec.networking.dns_domain.clone(),
+        cluster_name: CLUSTER_NAME.to_owned(),
+        certificates_dir: paths::PKI_DIR.to_owned(),
+        image_repository: "registry.k8s.io".to_owned(),
+        encryption_algorithm: KEY_ALGORITHM.to_owned(),
+        certificate_validity_period: "8760h0m0s".to_owned(),
+        ca_certificate_validity_period: "87600h0m0s".to_owned(),
+        etcd_data_dir: paths::ETCD_DIR.to_owned(),
+        cert_sans: extra_api_names(),
+        overlay: None,
+    };
+    let kubeadm_config = KubeadmConfig {
+        cluster_configuration,
+    };
+    let kubelet_config = KubeletConfigMap {
+        kubelet_config: kubelet_configuration(input),
+    };
+    let roles = BootstrapTokenRbac {
+        kubernetes_minor: u32::try_from(spec.kubernetes_version.minor()).unwrap_or(u32::MAX),
+    };
+    let mut add = |phase, name, text: Result<String, TemplateError>| {
+        let text = text.map_err(|source| PlanError::Render { what: name, source })?;
+        let step = Step::ApplyObjects(ApplyObjects::new(name, text));
+        builder.add(&input.host.name, phase, step, std::slice::from_ref(needs));
+        Ok::<(), PlanError>(())
+    };
+    add(
+        Phase::UploadConfig,
+        "kubeadm-config",
+        kubeadm_config.render(),
+    )?;
+    add(
+        Phase::UploadConfig,
+        "kubelet-config",
+        kubelet_config.render(),
+    )?;
+    add(
+        Phase::UploadConfig,
+        "slipway-cluster",
+        Ok(cluster_file_object(input)),
+    )?;
+    add(Phase::BootstrapToken, "roles for joining", roles.render())?;
+    let info = ClusterInfo {
+        server: api_url(spec),
+        ca_certificates_pem: PublishClusterInfo::CA_PLACEHOLDER.to_owned(),
+    };
+    let manifest = info.render().map_err(|source| PlanError::Render {
+        what: "cluster-info",
+        source,
+    })?;
+    let info = Step::PublishClusterInfo(PublishClusterInfo { manifest });
+    builder.add(
+        &input.host.name,
+        Phase::BootstrapToken,
+        info,
+        std::slice::from_ref(needs),
+    );
+    Ok(())
+}
+
+/// Returns the ConfigMap with the file last applied. The file holds paths of
+/// keys and passwords, never the secrets themselves.
+fn cluster_file_object(input: &HostInput<'_>) -> String {
+    let object = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "slipway-cluster", "namespace": "kube-system" },
+        "data": { "cluster.yaml": slipway_api::print_cluster(input.spec) },
+    });
+    object.to_string()
+}
+
+/// Adds CoreDNS, kube-proxy, the network and metrics-server; returns the steps
+/// after which nodes can become Ready.
+pub(crate) fn add_addons(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &StepId,
+) -> Result<Vec<StepId>, PlanError> {
+    let spec = input.spec;
+    let mut done = Vec::new();
+    let mut add = |name: &'static str, text: Result<String, TemplateError>| {
+        let text = text.map_err(|source| PlanError::Render { what: name, source })?;
+        let step = Step::ApplyObjects(ApplyObjects::new(name, text));
+        done.push(builder.add(
+            &input.host.name,
+            Phase::Addon,
+            step,
+            std::slice::from_ref(needs),
+        ));
+        Ok::<(), PlanError>(())
+    };
+    let corefile = Corefile {
+        dns_domain: spec.networking.dns_domain.clone(),
+    };
+    let corefile = corefile.render().map_err(|source| PlanError::Render {
+        what: "the Corefile",
+        source,
+    })?;
+    let core_dns = CoreDns {
+        image: input.release.coredns_image().to_string(),
+        replicas: DEFAULT_COREDNS_REPLICAS,
+        service_ip: nth_address(&spec.networking.service_subnet, 10).to_string(),
+        corefile,
+    };
+    let kube_proxy = KubeProxy {
+        image: input.release.component_image("kube-proxy").to_string(),
+        server: api_url(spec),
+        config: KubeProxyConfig {
+            advertise_address: input.host.node_ip.to_string(),
+            cluster_cidr: spec.networking.pod_subnet.to_string(),
+            overlay: spec.kube_proxy_configuration.clone(),
+        },
+        envs: Vec::new(),
+    };
+    add("kube-proxy", kube_proxy.render())?;
+    add("coredns", core_dns.render())?;
+    if spec.networking.cni == Cni::Flannel {
+        let flannel = Flannel {
+            image: Release::flannel_image().to_string(),
+            cni_plugin_image: Release::flannel_cni_plugin_image().to_string(),
+            pod_subnet: spec.networking.pod_subnet.to_string(),
+            vxlan_port: DEFAULT_VXLAN_PORT,
+            mtu: None,
+        };
+        add("flannel", flannel.render())?;
+    }
+    if spec.addons.metrics_server {
+        let metrics = MetricsServer {
+            image: Release::metrics_server_image().to_string(),
+            replicas: 1,
+        };
+        add("metrics-server", metrics.render())?;
+    }
+    Ok(done)
+}

@@ -1,0 +1,279 @@
+//! A control-plane node, in kubeadm's phases.
+
+use std::collections::BTreeMap;
+
+use slipway_api::step::{
+    ApplyObjects, Condition, EnsureAuthority, EnsureCertificate, EnsureDirectory, EnsureKubeconfig,
+    EnsureServiceAccountKey, MarkNode, WaitFor, WriteFile,
+};
+use slipway_api::{Phase, Step, StepId, Taint, TaintEffect, paths};
+use slipway_templates::{
+    ClusterAdmins, Etcd, EtcdAccess, KubeApiServer, KubeControllerManager, KubeScheduler,
+    StaticPodOptions,
+};
+
+use crate::PlanError;
+use crate::addons::{add_addons, add_cluster_configuration};
+use crate::builder::PlanBuilder;
+use crate::install::{add_images, add_install};
+use crate::names::{
+    API_PORT, CLUSTER_NAME, KEY_ALGORITHM, api_url, control_plane_names, local_api_url,
+};
+use crate::plan_cluster::HostInput;
+use crate::worker::{KubeletStart, add_kubelet};
+
+/// How long a component may take to come up, in seconds: kubeadm's
+/// `controlPlaneComponentHealthCheck`.
+pub(crate) const COMPONENT_TIMEOUT: u64 = 240;
+
+/// The label of control-plane nodes.
+const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+/// The label that keeps cloud load balancers from sending traffic to control-plane nodes.
+const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// The certificates that kubeadm makes beside the authorities, in its order.
+const CERTIFICATES: [&str; 7] = [
+    "apiserver",
+    "apiserver-kubelet-client",
+    "front-proxy-client",
+    "etcd-server",
+    "etcd-peer",
+    "etcd-healthcheck-client",
+    "apiserver-etcd-client",
+];
+
+/// Adds a control-plane node and returns the steps after which others can join.
+pub(crate) fn add_control_plane(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+) -> Result<Vec<StepId>, PlanError> {
+    let host = &input.host.name;
+    let installed = add_install(builder, input)?;
+    let mut images = input.release.control_plane_images();
+    images.extend(input.release.node_images());
+    let images = add_images(builder, input, &images, &installed)?;
+    let kubeconfigs = add_certificates(builder, input);
+    let manifests = add_manifests(builder, input, &installed.all)?;
+
+    let mut needs = installed.all.clone();
+    needs.extend(images.iter().chain(&kubeconfigs).chain(&manifests).cloned());
+    let start = KubeletStart {
+        server: local_api_url(input.host),
+        needs: &needs,
+        installed: &installed,
+    };
+    let kubelet = add_kubelet(builder, input, &start)?;
+    let wait = |condition| {
+        Step::WaitFor(WaitFor {
+            condition,
+            timeout_seconds: COMPONENT_TIMEOUT,
+        })
+    };
+    let ready = builder.add(
+        host,
+        Phase::WaitControlPlane,
+        wait(Condition::ApiServerReady),
+        &[kubelet],
+    );
+
+    // Nobody but system:masters may do anything before this binding exists.
+    let admins = ClusterAdmins {}
+        .render()
+        .map_err(|source| PlanError::Render {
+            what: "kubeadm:cluster-admins",
+            source,
+        })?;
+    let admins = Step::ApplyObjects(ApplyObjects::new("cluster administrators", admins));
+    let admins = builder.add(host, Phase::UploadConfig, admins, &[ready]);
+    add_cluster_configuration(builder, input, &admins)?;
+
+    let node = input.host.node_name().to_owned();
+    let registered = wait(Condition::NodeRegistered { node: node.clone() });
+    let registered = builder.add(
+        host,
+        Phase::MarkControlPlane,
+        registered,
+        std::slice::from_ref(&admins),
+    );
+    let marks = builder.add(
+        host,
+        Phase::MarkControlPlane,
+        Step::MarkNode(marks(input)),
+        &[registered],
+    );
+    let addons = add_addons(builder, input, &marks)?;
+    let ready = builder.add(
+        host,
+        Phase::NodeReady,
+        wait(Condition::NodeReady { node }),
+        &addons,
+    );
+    Ok(vec![admins, ready])
+}
+
+fn add_certificates(builder: &mut PlanBuilder, input: &HostInput<'_>) -> Vec<StepId> {
+    let host = &input.host.name;
+    let algorithm = KEY_ALGORITHM.to_owned();
+    let authorities: BTreeMap<&str, StepId> = ["ca", "front-proxy-ca", "etcd-ca"]
+        .into_iter()
+        .map(|name| {
+            let step = EnsureAuthority {
+                name: name.to_owned(),
+                algorithm: algorithm.clone(),
+            };
+            (
+                name,
+                builder.add(host, Phase::Certs, Step::EnsureAuthority(step), &[]),
+            )
+        })
+        .collect();
+    let names = control_plane_names(
+        input.spec,
+        input.host,
+        input.release.kubelet_client_is_admin,
+    );
+    let mut done: Vec<StepId> = Vec::new();
+    for name in CERTIFICATES {
+        let authority = match name {
+            "apiserver" | "apiserver-kubelet-client" => "ca",
+            "front-proxy-client" => "front-proxy-ca",
+            _ => "etcd-ca",
+        };
+        let step = Step::EnsureCertificate(EnsureCertificate {
+            name: name.to_owned(),
+            names: names.clone(),
+            algorithm: algorithm.clone(),
+        });
+        let authority = authorities[authority].clone();
+        done.push(builder.add_rerun(host, Phase::Certs, step, &[], &[authority]));
+    }
+    let key = EnsureServiceAccountKey {
+        algorithm: algorithm.clone(),
+    };
+    done.push(builder.add(host, Phase::Certs, Step::EnsureServiceAccountKey(key), &[]));
+    let public = api_url(input.spec);
+    let local = local_api_url(input.host);
+    for (name, server) in [
+        ("admin", &public),
+        ("super-admin", &public),
+        ("controller-manager", &local),
+        ("scheduler", &local),
+    ] {
+        let step = Step::EnsureKubeconfig(EnsureKubeconfig {
+            name: name.to_owned(),
+            server: server.clone(),
+            cluster_name: CLUSTER_NAME.to_owned(),
+            algorithm: algorithm.clone(),
+        });
+        done.push(builder.add_rerun(
+            host,
+            Phase::Kubeconfig,
+            step,
+            &[],
+            &[authorities["ca"].clone()],
+        ));
+    }
+    done
+}
+
+fn add_manifests(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &[StepId],
+) -> Result<Vec<StepId>, PlanError> {
+    let spec = input.spec;
+    let address = input.host.node_ip.to_string();
+    let service_subnet = spec.networking.service_subnet.to_string();
+    let image = |component: &str| input.release.component_image(component).to_string();
+    let options = StaticPodOptions::default();
+    let ca_certificate_directories = input.facts.ca_certificate_dirs.clone();
+    let etcd = Etcd {
+        image: input.release.etcd_image().to_string(),
+        node_name: input.host.node_name().to_owned(),
+        advertise_address: address.clone(),
+        data_dir: paths::ETCD_DIR.to_owned(),
+        certificates_dir: paths::PKI_DIR.to_owned(),
+        // None named: this member starts a new cluster.
+        initial_cluster: Vec::new(),
+        extra_args: Vec::new(),
+        extra_envs: Vec::new(),
+        startup_timeout_seconds: slipway_templates::DEFAULT_STARTUP_TIMEOUT_SECONDS,
+    };
+    let api_server = KubeApiServer {
+        image: image("kube-apiserver"),
+        advertise_address: address,
+        bind_port: API_PORT,
+        service_subnet: service_subnet.clone(),
+        dns_domain: spec.networking.dns_domain.clone(),
+        certificates_dir: paths::PKI_DIR.to_owned(),
+        etcd: EtcdAccess::Stacked { client_urls: None },
+        ca_certificate_directories: ca_certificate_directories.clone(),
+        options: options.clone(),
+    };
+    let controller_manager = KubeControllerManager {
+        kubernetes_minor: u32::try_from(spec.kubernetes_version.minor()).unwrap_or(u32::MAX),
+        image: image("kube-controller-manager"),
+        cluster_name: CLUSTER_NAME.to_owned(),
+        pod_subnet: spec.networking.pod_subnet.to_string(),
+        service_subnet,
+        certificates_dir: paths::PKI_DIR.to_owned(),
+        signs_certificates: true,
+        ca_certificate_directories,
+        options: options.clone(),
+    };
+    let scheduler = KubeScheduler {
+        image: image("kube-scheduler"),
+        options,
+    };
+    let texts = [
+        (Phase::Etcd, "etcd", etcd.render()),
+        (Phase::ControlPlane, "kube-apiserver", api_server.render()),
+        (
+            Phase::ControlPlane,
+            "kube-controller-manager",
+            controller_manager.render(),
+        ),
+        (Phase::ControlPlane, "kube-scheduler", scheduler.render()),
+    ];
+    let data = EnsureDirectory {
+        path: paths::ETCD_DIR.to_owned(),
+        mode: 0o700,
+    };
+    let mut done = vec![builder.add(
+        &input.host.name,
+        Phase::Etcd,
+        Step::EnsureDirectory(data),
+        &[],
+    )];
+    for (phase, name, text) in texts {
+        let text = text.map_err(|source| PlanError::Render { what: name, source })?;
+        let path = format!("{}/{name}.yaml", paths::MANIFESTS_DIR);
+        let step = Step::WriteFile(WriteFile::new(path, 0o600, text));
+        done.push(builder.add(&input.host.name, phase, step, needs));
+    }
+    Ok(done)
+}
+
+fn marks(input: &HostInput<'_>) -> MarkNode {
+    let mut labels = input.host.labels.clone();
+    labels.insert(CONTROL_PLANE_LABEL.to_owned(), String::new());
+    labels.insert(EXCLUDE_LABEL.to_owned(), String::new());
+    MarkNode {
+        node_name: input.host.node_name().to_owned(),
+        labels,
+        taints: input
+            .host
+            .taints
+            .clone()
+            .unwrap_or_else(|| vec![control_plane_taint()]),
+    }
+}
+
+/// Returns the taint that keeps workloads off control-plane nodes.
+pub(crate) fn control_plane_taint() -> Taint {
+    Taint {
+        key: CONTROL_PLANE_LABEL.to_owned(),
+        value: String::new(),
+        effect: TaintEffect::NoSchedule,
+    }
+}

@@ -1,0 +1,73 @@
+//! Why no plan can be made.
+
+use slipway_api::{Architecture, HostName};
+
+/// Why no plan can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A host that the plan needs was not reached.
+    #[error("host {host} is needed and was not reached")]
+    HostNotReached {
+        /// The host.
+        host: HostName,
+    },
+    /// Several control-plane nodes are asked for.
+    #[error("the file has {count} control-plane hosts, and this build brings up one")]
+    SeveralControlPlanes {
+        /// How many.
+        count: usize,
+    },
+    /// The version is not one of this build's.
+    #[error(transparent)]
+    Unsupported(#[from] slipway_api::UnsupportedVersion),
+    /// The bundle or source lacks something.
+    #[error("{what} for {architecture} is not in the bundle")]
+    NotInBundle {
+        /// What is missing, with its version.
+        what: String,
+        /// For which architecture.
+        architecture: Architecture,
+    },
+    /// A file could not be rendered.
+    #[error("cannot render {what}")]
+    Render {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: slipway_templates::TemplateError,
+    },
+    /// A host that is named is not in the file.
+    #[error("host {host} is not in the cluster file")]
+    UnknownHost {
+        /// The name.
+        host: HostName,
+    },
+    /// The last control-plane host cannot leave while workers stay.
+    #[error(
+        "{host} is the only control-plane node: without it the cluster ends; reset the whole cluster with --all"
+    )]
+    LastControlPlane {
+        /// The host.
+        host: HostName,
+    },
+}
+
+impl PlanError {
+    /// Returns what to do about it, where there is something.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::HostNotReached { host } => {
+                Some(format!("mend the connection to {host}, or take the host out of the file"))
+            }
+            Self::SeveralControlPlanes { .. } => {
+                Some("keep one host with `role: control-plane` in the file".to_owned())
+            }
+            Self::NotInBundle { .. } => Some(
+                "make a bundle with this version: `slipway bundle create --kubernetes-version V -o FILE`"
+                    .to_owned(),
+            ),
+            Self::UnknownHost { .. } => Some("`slipway config print` lists the hosts".to_owned()),
+            Self::Unsupported(_) | Self::Render { .. } | Self::LastControlPlane { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! What every node needs before Kubernetes starts on it.
+
+use std::collections::BTreeMap;
+
+use slipway_api::step::{
+    EnsureDirectory, EnsureUnit, ImportImage, InstallBlob, LoadModules, SetSysctls, UnpackArchive,
+    WriteFile,
+};
+use slipway_api::{
+    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, HostName, ImageReference, Phase,
+    RUNC_VERSION, Role, Step, StepId, paths,
+};
+use slipway_templates::{
+    ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad, RegistryHosts,
+    RegistryMirror, Sysctl,
+};
+
+use crate::PlanError;
+use crate::builder::PlanBuilder;
+use crate::plan_cluster::HostInput;
+
+/// The steps that later phases wait for.
+pub(crate) struct Installed {
+    /// The container runtime runs.
+    pub runtime: StepId,
+    /// Binaries, units and kernel settings are in place.
+    pub all: Vec<StepId>,
+    /// Files that the kubelet reads only when it starts, by step and path.
+    pub kubelet_files: Vec<(StepId, String)>,
+}
+
+/// Adds the steps that make a host ready for Kubernetes.
+pub(crate) fn add_install(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+) -> Result<Installed, PlanError> {
+    let host = &input.host.name;
+    let marker = WriteFile::new(
+        paths::CLUSTER_MARKER,
+        0o600,
+        format!("{}\n", input.spec.name),
+    );
+    let marker = builder.add(host, Phase::Install, Step::WriteFile(marker), &[]);
+    let marker = [marker];
+    let mut all = add_kernel(builder, host, &marker);
+    let runtime = add_runtime(builder, input, &marker)?;
+    let plugins = archive(
+        input,
+        "cni-plugins",
+        CNI_PLUGINS_VERSION,
+        paths::CNI_BIN_DIR,
+        0,
+        |_| true,
+    )?;
+    all.push(builder.add(host, Phase::Install, plugins, &marker));
+
+    let mut programs = vec!["kubelet"];
+    if input.host.role == Role::ControlPlane {
+        programs.extend(["kubeadm", "kubectl"]);
+    }
+    let mut kubelet_files = Vec::new();
+    for name in programs {
+        let version = input.release.kubernetes.to_string();
+        let (step, path) = program(input, name, &version)?;
+        let id = builder.add(host, Phase::Install, step, &marker);
+        if name == "kubelet" {
+            kubelet_files.push((id.clone(), path));
+        }
+        all.push(id);
+    }
+    let unit = KubeletUnit {
+        kubelet_path: format!("{}/kubelet", paths::BIN_DIR),
+    };
+    let drop_in = KubeletDropIn {
+        kubelet_path: format!("{}/kubelet", paths::BIN_DIR),
+    };
+    let unit = unit.render().map_err(|source| PlanError::Render {
+        what: "kubelet.service",
+        source,
+    })?;
+    let drop_in = drop_in.render().map_err(|source| PlanError::Render {
+        what: "10-kubeadm.conf",
+        source,
+    })?;
+    for (path, text) in [
+        (format!("{}/kubelet.service", paths::UNIT_DIR), unit),
+        (
+            format!("{}/kubelet.service.d/10-kubeadm.conf", paths::UNIT_DIR),
+            drop_in,
+        ),
+    ] {
+        let step = Step::WriteFile(WriteFile::new(path.clone(), 0o644, text));
+        let id = builder.add(host, Phase::Install, step, &marker);
+        kubelet_files.push((id.clone(), path));
+        all.push(id);
+    }
+    for (path, mode) in [(paths::MANIFESTS_DIR, 0o700), (paths::CNI_CONF_DIR, 0o755)] {
+        let step = Step::EnsureDirectory(EnsureDirectory {
+            path: path.to_owned(),
+            mode,
+        });
+        all.push(builder.add(host, Phase::Install, step, &marker));
+    }
+    all.push(runtime.clone());
+    Ok(Installed {
+        runtime,
+        all,
+        kubelet_files,
+    })
+}
+
+/// Adds the import of images and returns the steps' IDs.
+pub(crate) fn add_images(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    images: &[ImageReference],
+    installed: &Installed,
+) -> Result<Vec<StepId>, PlanError> {
+    let socket = runtime_socket(input);
+    let import = |reference: &ImageReference| {
+        let image = input.manifest.image(reference, input.facts.architecture);
+        let image = image.ok_or_else(|| not_in_bundle(input, &format!("image {reference}")))?;
+        let step = Step::ImportImage(ImportImage {
+            image: image.clone(),
+            socket: socket.clone(),
+        });
+        let needs = [installed.runtime.clone()];
+        Ok(builder.add(&input.host.name, Phase::Images, step, &needs))
+    };
+    images.iter().map(import).collect()
+}
+
+/// Returns the socket of the runtime that this host uses.
+pub(crate) fn runtime_socket(input: &HostInput<'_>) -> String {
+    match adopted_socket(input) {
+        Some(socket) => socket,
+        None => input.spec.runtime.socket.to_string_lossy().into_owned(),
+    }
+}
+
+/// Returns the socket of a runtime that was there before Slipway and is kept.
+fn adopted_socket(input: &HostInput<'_>) -> Option<String> {
+    let runtime = input.facts.runtime.as_ref()?;
+    (input.spec.runtime.adopt && !runtime.is_ours).then(|| runtime.socket.clone())
+}
+
+/// Adds the kernel modules and sysctls that Kubernetes needs, now and at every boot.
+pub(crate) fn add_kernel(
+    builder: &mut PlanBuilder,
+    host: &HostName,
+    needs: &[StepId],
+) -> Vec<StepId> {
+    let mut add = |step, needs: &[StepId]| builder.add(host, Phase::Install, step, needs);
+    let render = "a template without values always renders";
+    let text = ModulesLoad {}.render().expect(render);
+    let file = add(
+        Step::WriteFile(WriteFile::new(paths::MODULES_FILE, 0o644, text)),
+        needs,
+    );
+    let modules = ["overlay", "br_netfilter"].map(str::to_owned).to_vec();
+    let loaded = add(Step::LoadModules(LoadModules { modules }), needs);
+    let text = Sysctl { ipv6: false }.render().expect(render);
+    let settings = add(
+        Step::WriteFile(WriteFile::new(paths::SYSCTL_FILE, 0o644, text)),
+        needs,
+    );
+    let values: BTreeMap<String, String> = [
+        ("net.bridge.bridge-nf-call-iptables", "1"),
+        ("net.bridge.bridge-nf-call-ip6tables", "1"),
+        ("net.ipv4.ip_forward", "1"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect();
+    // The bridge sysctls exist only once br_netfilter is loaded.
+    let set = add(Step::SetSysctls(SetSysctls { values }), &[loaded]);
+    vec![file, settings, set]
+}
+
+/// Adds containerd and runc, or nothing where a runtime is adopted. Returns
+/// the step after which the runtime runs.
+fn add_runtime(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &[StepId],
+) -> Result<StepId, PlanError> {
+    let host = &input.host.name;
+    if adopted_socket(input).is_some() {
+        return Ok(needs[0].clone());
+    }
+    let mut files = Vec::new();
+    let (runc, _) = program(input, "runc", RUNC_VERSION)?;
+    let runc = builder.add(host, Phase::Install, runc, needs);
+    let programs = ["containerd", "containerd-shim-runc-v2", "ctr"];
+    let wanted = |path: &str| programs.iter().any(|name| path == format!("bin/{name}"));
+    let archive = archive(
+        input,
+        "containerd",
+        CONTAINERD_VERSION,
+        "/usr/local",
+        0,
+        wanted,
+    )?;
+    let archive = builder.add(host, Phase::Install, archive, needs);
+    files.push((archive, format!("{}/containerd", paths::BIN_DIR)));
+
+    let config = ContainerdConfig {
+        pause_image: input.release.pause_image().to_string(),
+        restrict_oom_score_adj: !input.facts.can_raise_limits,
+    };
+    let config = config.render().map_err(|source| PlanError::Render {
+        what: "containerd's config.toml",
+        source,
+    })?;
+    let unit = ContainerdUnit {
+        containerd_path: format!("{}/containerd", paths::BIN_DIR),
+        environment: Vec::new(),
+    };
+    let unit = unit.render().map_err(|source| PlanError::Render {
+        what: "containerd.service",
+        source,
+    })?;
+    let mut texts = vec![
+        (paths::CONTAINERD_CONFIG.to_owned(), config),
+        (format!("{}/containerd.service", paths::UNIT_DIR), unit),
+    ];
+    if let Some(extra) = &input.spec.runtime.extra_config {
+        texts.push((
+            format!("{}/50-extra.toml", paths::CONTAINERD_DROP_IN_DIR),
+            extra.clone(),
+        ));
+    }
+    for (path, text) in texts {
+        let step = Step::WriteFile(WriteFile::new(path.clone(), 0o644, text));
+        files.push((builder.add(host, Phase::Install, step, needs), path));
+    }
+    // Read at every pull: no restart is needed for these.
+    for (registry, mirrors) in &input.spec.runtime.registry_mirrors {
+        let mirror = |url: &String| RegistryMirror {
+            url: url.clone(),
+            ca_file: String::new(),
+            skip_verify: false,
+            override_path: false,
+        };
+        let hosts = RegistryHosts {
+            server: format!("https://{registry}"),
+            mirrors: mirrors.iter().map(mirror).collect(),
+        };
+        let text = hosts.render().map_err(|source| PlanError::Render {
+            what: "hosts.toml",
+            source,
+        })?;
+        let path = format!("{}/{registry}/hosts.toml", paths::CERTS_D);
+        builder.add(
+            host,
+            Phase::Install,
+            Step::WriteFile(WriteFile::new(path, 0o644, text)),
+            needs,
+        );
+    }
+    let unit = Step::EnsureUnit(EnsureUnit {
+        unit: "containerd.service".to_owned(),
+        files: files.iter().map(|(_, path)| path.clone()).collect(),
+    });
+    let after: Vec<StepId> = files.into_iter().map(|(id, _)| id).collect();
+    Ok(builder.add_rerun(host, Phase::Install, unit, &[runc], &after))
+}
+
+fn program(input: &HostInput<'_>, name: &str, version: &str) -> Result<(Step, String), PlanError> {
+    let artifact = artifact(input, name, version)?;
+    let path = format!("{}/{name}", paths::BIN_DIR);
+    let step = InstallBlob {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        blob: artifact.blob,
+        path: path.clone(),
+    };
+    Ok((Step::InstallBlob(step), path))
+}
+
+fn archive(
+    input: &HostInput<'_>,
+    name: &str,
+    version: &str,
+    folder: &str,
+    strip: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Step, PlanError> {
+    let artifact = artifact(input, name, version)?;
+    let members = artifact
+        .members
+        .iter()
+        .filter(|member| wanted(&member.path))
+        .cloned()
+        .collect();
+    Ok(Step::UnpackArchive(UnpackArchive {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        blob: artifact.blob,
+        folder: folder.to_owned(),
+        strip,
+        members,
+    }))
+}
+
+fn artifact<'a>(
+    input: &HostInput<'a>,
+    name: &str,
+    version: &str,
+) -> Result<&'a Artifact, PlanError> {
+    input
+        .manifest
+        .artifact(name, version, input.facts.architecture)
+        .ok_or_else(|| not_in_bundle(input, &format!("{name} {version}")))
+}
+
+fn not_in_bundle(input: &HostInput<'_>, what: &str) -> PlanError {
+    PlanError::NotInBundle {
+        what: what.to_owned(),
+        architecture: input.facts.architecture,
+    }
+}

@@ -1,0 +1,201 @@
+//! Plans the removal of nodes: out of the cluster first, off the host then.
+
+use std::collections::BTreeSet;
+
+use slipway_api::step::{
+    DeleteNode, DrainNode, RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
+};
+use slipway_api::{ClusterSpec, Facts, HostName, HostSpec, Phase, Plan, Role, Step, StepId, paths};
+
+use crate::PlanError;
+use crate::builder::PlanBuilder;
+
+/// What is removed, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The hosts.
+    pub hosts: BTreeSet<HostName>,
+    /// How long a drain may take, in seconds.
+    pub drain_timeout_seconds: u64,
+    /// Whether pods with emptyDir volumes may be evicted.
+    pub delete_empty_dir_data: bool,
+}
+
+/// Files and folders that go, in order. The runtime and its images go too
+/// where Slipway installed it; an adopted one stays.
+const PATHS: [&str; 16] = [
+    paths::KUBERNETES_DIR,
+    "/var/lib/cni",
+    "/run/flannel",
+    "/etc/systemd/system/kubelet.service",
+    "/etc/systemd/system/kubelet.service.d",
+    "/usr/local/bin/kubelet",
+    "/usr/local/bin/kubeadm",
+    "/usr/local/bin/kubectl",
+    paths::CNI_BIN_DIR,
+    paths::CNI_CONF_DIR,
+    paths::MODULES_FILE,
+    paths::SYSCTL_FILE,
+    "/var/log/pods",
+    "/var/log/containers",
+    paths::PENDING_DIR,
+    paths::BLOB_DIR,
+];
+
+/// Folders that may be mount points: their content goes, they stay.
+const FOLDERS: [&str; 2] = [paths::ETCD_DIR, paths::KUBELET_DIR];
+
+/// What goes with a runtime that Slipway installed.
+const RUNTIME_PATHS: [&str; 8] = [
+    "/etc/systemd/system/containerd.service",
+    "/usr/local/bin/containerd",
+    "/usr/local/bin/containerd-shim-runc-v2",
+    "/usr/local/bin/ctr",
+    "/usr/local/bin/runc",
+    "/etc/containerd",
+    "/var/lib/containerd",
+    "/run/containerd",
+];
+
+/// Returns what takes the hosts of `removal` out of the cluster and Kubernetes off them.
+///
+/// # Errors
+/// A host is not in the file or was not reached, or the only control-plane
+/// node would leave workers behind.
+pub fn plan_removal(
+    spec: &ClusterSpec,
+    facts: &Facts,
+    removal: &Removal,
+) -> Result<Plan, PlanError> {
+    if let Some(host) = removal.hosts.iter().find(|host| spec.host(host).is_none()) {
+        return Err(PlanError::UnknownHost { host: host.clone() });
+    }
+    let first = spec.first_control_plane();
+    let whole_cluster = spec
+        .hosts
+        .iter()
+        .all(|host| removal.hosts.contains(&host.name));
+    if removal.hosts.contains(&first.name) && !whole_cluster {
+        return Err(PlanError::LastControlPlane {
+            host: first.name.clone(),
+        });
+    }
+    let mut builder = PlanBuilder::default();
+    let mut workers_gone = Vec::new();
+    // Workers first: the control plane is needed to let them go.
+    let workers = spec.hosts_with_role(Role::Worker);
+    for host in workers.chain(spec.hosts_with_role(Role::ControlPlane)) {
+        if !removal.hosts.contains(&host.name) {
+            continue;
+        }
+        let needs = match host.role {
+            // With the whole cluster going there is nowhere to move pods to.
+            Role::Worker if facts.cluster.is_some() && !whole_cluster => {
+                add_node_removal(&mut builder, &first.name, host, removal)
+            }
+            Role::Worker => Vec::new(),
+            Role::ControlPlane => workers_gone.clone(),
+        };
+        workers_gone.push(add_host_cleanup(&mut builder, facts, host, &needs)?);
+    }
+    let mut plan = builder.finish(&spec.name);
+    for step in &mut plan.steps {
+        "asked for by reset".clone_into(&mut step.because);
+    }
+    Ok(plan)
+}
+
+fn add_node_removal(
+    builder: &mut PlanBuilder,
+    control_plane: &HostName,
+    host: &HostSpec,
+    removal: &Removal,
+) -> Vec<StepId> {
+    let node_name = host.node_name().to_owned();
+    let drain = Step::DrainNode(DrainNode {
+        node_name: node_name.clone(),
+        timeout_seconds: removal.drain_timeout_seconds,
+        delete_empty_dir_data: removal.delete_empty_dir_data,
+    });
+    let drain = builder.add(control_plane, Phase::RemoveNode, drain, &[]);
+    // The kubelet must be silent first, or it registers its node again.
+    let kubelet = StopUnit {
+        unit: "kubelet.service".to_owned(),
+    };
+    let stopped = builder.add(
+        &host.name,
+        Phase::RemoveNode,
+        Step::StopUnit(kubelet),
+        &[drain],
+    );
+    let delete = Step::DeleteNode(DeleteNode { node_name });
+    vec![builder.add(control_plane, Phase::RemoveNode, delete, &[stopped])]
+}
+
+/// Adds the steps that clean one host, each after the other; returns the last.
+fn add_host_cleanup(
+    builder: &mut PlanBuilder,
+    facts: &Facts,
+    host: &HostSpec,
+    needs: &[StepId],
+) -> Result<StepId, PlanError> {
+    let name = &host.name;
+    let host_facts = facts
+        .host(name)
+        .ok_or_else(|| PlanError::HostNotReached { host: name.clone() })?;
+    let runtime_is_ours = host_facts
+        .runtime
+        .as_ref()
+        .is_none_or(|runtime| runtime.is_ours);
+    let socket = host_facts.runtime.as_ref().map_or_else(
+        || paths::CONTAINERD_SOCKET.to_owned(),
+        |runtime| runtime.socket.clone(),
+    );
+    let remove = |path: &str, keep_folder| {
+        Step::RemovePath(RemovePath {
+            path: path.to_owned(),
+            keep_folder,
+        })
+    };
+    let stop = |unit: &str| {
+        Step::StopUnit(StopUnit {
+            unit: unit.to_owned(),
+        })
+    };
+    let unmount = |path: &str| {
+        Step::UnmountBelow(UnmountBelow {
+            path: path.to_owned(),
+        })
+    };
+    let mut steps = vec![
+        stop("kubelet.service"),
+        Step::RemovePods(RemovePods { socket }),
+        unmount(paths::KUBELET_DIR),
+    ];
+    if runtime_is_ours {
+        steps.push(stop("containerd.service"));
+        steps.push(unmount("/run/containerd"));
+        steps.push(unmount("/var/lib/containerd"));
+    }
+    let links = ["cni0", "flannel.1", "kube-ipvs0", "nodelocaldns"].map(str::to_owned);
+    steps.push(Step::RemoveLinks(RemoveLinks {
+        links: links.to_vec(),
+    }));
+    let prefixes = ["KUBE-", "CNI-", "FLANNEL-"].map(str::to_owned);
+    steps.push(Step::RemoveRules(RemoveRules {
+        chain_prefixes: prefixes.to_vec(),
+    }));
+    steps.extend(FOLDERS.iter().map(|path| remove(path, true)));
+    steps.extend(PATHS.iter().map(|path| remove(path, false)));
+    if runtime_is_ours {
+        steps.extend(RUNTIME_PATHS.iter().map(|path| remove(path, false)));
+    }
+    // Last: until then the host still counts as this cluster's.
+    steps.push(remove(paths::CLUSTER_MARKER, false));
+
+    let mut needs = needs.to_vec();
+    for step in steps {
+        needs = vec![builder.add(name, Phase::CleanupNode, step, &needs)];
+    }
+    Ok(needs.remove(0))
+}

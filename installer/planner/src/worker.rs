@@ -1,0 +1,202 @@
+//! A worker node, and the kubelet of any node.
+
+use slipway_api::step::{
+    Condition, EnsureKubeletClient, EnsureKubeletServing, EnsureUnit, FetchFile, MarkNode,
+    PublicFile, WaitFor, WriteFile,
+};
+use slipway_api::{Phase, Role, Sha256Digest, Step, StepId, paths};
+use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig};
+
+use crate::PlanError;
+use crate::builder::PlanBuilder;
+use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
+use crate::install::{Installed, add_images, add_install, runtime_socket};
+use crate::names::{CLUSTER_NAME, KEY_ALGORITHM, api_url, nth_address};
+use crate::plan_cluster::HostInput;
+
+/// Adds a worker node.
+///
+/// `cluster_ready` are the steps that make the cluster joinable; `ca` is the
+/// digest of the cluster CA, where there is one already.
+pub(crate) fn add_worker(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    ca: Option<Sha256Digest>,
+    cluster_ready: &[StepId],
+) -> Result<(), PlanError> {
+    let host = &input.host.name;
+    let installed = add_install(builder, input)?;
+    let images = add_images(builder, input, &input.release.node_images(), &installed)?;
+    let first = &input.spec.first_control_plane().name;
+    let fetch = FetchFile {
+        from: first.clone(),
+        file: PublicFile::ClusterCa,
+        sha256: ca,
+    };
+    let fetch = builder.add(
+        host,
+        Phase::KubeletStart,
+        Step::FetchFile(fetch),
+        cluster_ready,
+    );
+
+    let mut needs = installed.all.clone();
+    // The kubelet pulls nothing by itself where the images are already there.
+    needs.extend(images);
+    needs.push(fetch);
+    let start = KubeletStart {
+        server: api_url(input.spec),
+        needs: &needs,
+        installed: &installed,
+    };
+    let kubelet = add_kubelet(builder, input, &start)?;
+
+    let node = input.host.node_name().to_owned();
+    let wait = |condition| {
+        Step::WaitFor(WaitFor {
+            condition,
+            timeout_seconds: COMPONENT_TIMEOUT,
+        })
+    };
+    let registered = wait(Condition::NodeRegistered { node: node.clone() });
+    let registered = builder.add(first, Phase::NodeReady, registered, &[kubelet]);
+    let mut before = registered;
+    let taints = input.host.taints.clone().unwrap_or_default();
+    if !input.host.labels.is_empty() || !taints.is_empty() {
+        let marks = MarkNode {
+            node_name: node.clone(),
+            labels: input.host.labels.clone(),
+            taints,
+        };
+        before = builder.add(first, Phase::NodeReady, Step::MarkNode(marks), &[before]);
+    }
+    builder.add(
+        first,
+        Phase::NodeReady,
+        wait(Condition::NodeReady { node }),
+        &[before],
+    );
+    Ok(())
+}
+
+/// What the start of a kubelet depends on.
+pub(crate) struct KubeletStart<'a> {
+    /// The API server's URL for this kubelet.
+    pub server: String,
+    /// What must be done before.
+    pub needs: &'a [StepId],
+    /// The host's installation.
+    pub installed: &'a Installed,
+}
+
+/// Adds the configuration and start of a kubelet; returns the step after which it is healthy.
+pub(crate) fn add_kubelet(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    start: &KubeletStart<'_>,
+) -> Result<StepId, PlanError> {
+    let host = &input.host.name;
+    let phase = Phase::KubeletStart;
+    let signer = input.spec.first_control_plane().name.clone();
+    let node_name = input.host.node_name().to_owned();
+    let client = Step::EnsureKubeletClient(EnsureKubeletClient {
+        node_name: node_name.clone(),
+        server: start.server.clone(),
+        cluster_name: CLUSTER_NAME.to_owned(),
+        signer: signer.clone(),
+        algorithm: KEY_ALGORITHM.to_owned(),
+    });
+    let serving = Step::EnsureKubeletServing(EnsureKubeletServing {
+        node_name,
+        addresses: vec![input.host.node_ip],
+        signer,
+        algorithm: KEY_ALGORITHM.to_owned(),
+    });
+    let client = builder.add(host, phase, client, start.needs);
+    let serving = builder.add(host, phase, serving, start.needs);
+
+    let render = |what| move |source| PlanError::Render { what, source };
+    let instance = KubeletInstanceConfig {
+        container_runtime_endpoint: runtime_endpoint(input),
+    };
+    let texts = [
+        (
+            paths::KUBELET_CONFIG,
+            node_configuration(input)
+                .render()
+                .map_err(render("config.yaml"))?,
+        ),
+        (
+            paths::KUBELET_INSTANCE_CONFIG,
+            instance.render().map_err(render("instance-config.yaml"))?,
+        ),
+        (
+            paths::KUBELET_FLAGS,
+            kubelet_flags(input)
+                .render()
+                .map_err(render("kubeadm-flags.env"))?,
+        ),
+    ];
+    let mut files: Vec<(StepId, String)> = start.installed.kubelet_files.clone();
+    for (path, text) in texts {
+        let step = Step::WriteFile(WriteFile::new(path, 0o644, text));
+        files.push((builder.add(host, phase, step, start.needs), path.to_owned()));
+    }
+    let serving_path = format!("{}/kubelet.crt", paths::KUBELET_PKI_DIR);
+    files.push((serving, serving_path));
+    files.push((client, paths::KUBELET_CONF.to_owned()));
+    let unit = Step::EnsureUnit(EnsureUnit {
+        unit: "kubelet.service".to_owned(),
+        files: files.iter().map(|(_, path)| path.clone()).collect(),
+    });
+    let after: Vec<StepId> = files.into_iter().map(|(id, _)| id).collect();
+    let unit = builder.add_rerun(host, phase, unit, start.needs, &after);
+    let healthy = WaitFor {
+        condition: Condition::KubeletHealthy,
+        timeout_seconds: COMPONENT_TIMEOUT,
+    };
+    Ok(builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit]))
+}
+
+/// Returns the kubelet's configuration as far as it is the same on every node.
+pub(crate) fn kubelet_configuration(input: &HostInput<'_>) -> KubeletConfig {
+    KubeletConfig {
+        certificates_dir: paths::PKI_DIR.to_owned(),
+        cluster_dns: vec![nth_address(&input.spec.networking.service_subnet, 10).to_string()],
+        cluster_domain: input.spec.networking.dns_domain.clone(),
+        resolv_conf: None,
+        container_runtime_endpoint: None,
+        overlay: input.spec.kubelet_configuration.clone(),
+    }
+}
+
+/// Returns this node's own: with its runtime and its resolver.
+fn node_configuration(input: &HostInput<'_>) -> KubeletConfig {
+    KubeletConfig {
+        resolv_conf: input.facts.resolv_conf.clone(),
+        container_runtime_endpoint: Some(runtime_endpoint(input)),
+        ..kubelet_configuration(input)
+    }
+}
+
+fn runtime_endpoint(input: &HostInput<'_>) -> String {
+    format!("unix://{}", runtime_socket(input))
+}
+
+fn kubelet_flags(input: &HostInput<'_>) -> KubeadmFlags {
+    let node_name = input.host.node_name();
+    let taints = match (&input.host.taints, input.host.role) {
+        (Some(taints), _) => taints.clone(),
+        (None, Role::ControlPlane) => vec![control_plane_taint()],
+        (None, Role::Worker) => Vec::new(),
+    };
+    let mut extra_args = vec![("node-ip".to_owned(), input.host.node_ip.to_string())];
+    extra_args.extend(input.host.kubelet_extra_args.iter().cloned());
+    KubeadmFlags {
+        kubernetes_minor: u32::try_from(input.spec.kubernetes_version.minor()).unwrap_or(u32::MAX),
+        pause_image: input.release.pause_image().to_string(),
+        hostname_override: (input.facts.hostname != node_name).then(|| node_name.to_owned()),
+        register_with_taints: taints.iter().map(ToString::to_string).collect(),
+        extra_args,
+    }
+}
