@@ -1,1 +1,17 @@
 //! The use-cases: gathers facts, plans, runs a plan across hosts, keeps journal and lock.
+//!
+//! Nothing here knows a terminal: what happens leaves as [`slipway_api::Entry`] values.
+
+mod blob_delivery;
+mod error;
+mod fleet;
+mod observe;
+mod run_journal;
+mod run_plan;
+mod run_step;
+
+pub use error::EngineError;
+pub use fleet::{ConnectOptions, Fleet};
+pub use observe::{gather_facts, pending_plan};
+pub use run_journal::{RunJournal, newest_journal};
+pub use run_plan::{RunRequest, run_plan};

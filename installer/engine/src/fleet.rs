@@ -1,0 +1,147 @@
+//! The hosts of a cluster, connected or known to be out of reach.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use slipway_api::protocol::Request;
+use slipway_api::{ClusterSpec, Failure, HostName, HostSpec};
+use slipway_hosts::agent::AgentBinaries;
+use slipway_hosts::ssh::{SshConfiguration, SshPool, SshSettings};
+use slipway_hosts::{Host, HostError, SshHost};
+
+use crate::EngineError;
+
+/// How hosts are connected to.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// Whether unknown host keys are trusted and recorded.
+    pub accept_new_host_keys: bool,
+}
+
+/// The hosts of a cluster: each connected, or the reason why it is not.
+pub struct Fleet {
+    hosts: BTreeMap<HostName, Result<Arc<dyn Host>, Failure>>,
+}
+
+impl Fleet {
+    /// Connects to hosts over SSH, all at once. A host that cannot be reached
+    /// is kept with its failure; the others go on.
+    pub async fn connect<'a>(
+        spec: &ClusterSpec,
+        hosts: impl IntoIterator<Item = &'a HostSpec>,
+        options: &ConnectOptions,
+        on_progress: &(dyn Fn(&HostName, &str) + Send + Sync),
+    ) -> Self {
+        let configuration = SshConfiguration::detect().await;
+        let binaries = AgentBinaries::own().await;
+        let pool = SshPool::default();
+        let connects = hosts.into_iter().map(|host| async {
+            let connected = match &binaries {
+                Ok(binaries) => {
+                    let settings = SshSettings::of(host, &spec.ssh, options.accept_new_host_keys);
+                    connect(
+                        host,
+                        &settings,
+                        &configuration,
+                        &pool,
+                        binaries,
+                        on_progress,
+                    )
+                    .await
+                }
+                Err(error) => Err(error.to_failure()),
+            };
+            (host.name.clone(), connected)
+        });
+        Self {
+            hosts: join_all(connects).await.into_iter().collect(),
+        }
+    }
+
+    /// Returns a fleet of hosts that are there already, as in tests.
+    pub fn of_hosts(hosts: impl IntoIterator<Item = Arc<dyn Host>>) -> Self {
+        let named = hosts
+            .into_iter()
+            .map(|host| (host.name().clone(), Ok(host)));
+        Self {
+            hosts: named.collect(),
+        }
+    }
+
+    /// Returns each host with its connection or failure.
+    pub fn iter(&self) -> impl Iterator<Item = (&HostName, &Result<Arc<dyn Host>, Failure>)> {
+        self.hosts.iter()
+    }
+
+    /// Returns the connected host `name`.
+    pub fn host(&self, name: &HostName) -> Option<&Arc<dyn Host>> {
+        self.hosts.get(name)?.as_ref().ok()
+    }
+
+    /// Returns the hosts that could not be reached, with the reasons.
+    pub fn unreachable(&self) -> Vec<(HostName, Failure)> {
+        let failed = self
+            .hosts
+            .iter()
+            .filter_map(|(name, host)| Some((name.clone(), host.as_ref().err()?.clone())));
+        failed.collect()
+    }
+
+    /// Takes the lock of every connected host for `holder`; the kernel gives
+    /// it back when the connection ends, however it ends.
+    ///
+    /// # Errors
+    /// A host is held by another run, or its connection is lost.
+    pub async fn lock(&self, holder: &str) -> Result<(), EngineError> {
+        for (name, host) in &self.hosts {
+            let Ok(host) = host else { continue };
+            let request = Request::Lock {
+                holder: holder.to_owned(),
+            };
+            host.request(request, &|_| {})
+                .await
+                .map_err(|error| host_error(name, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        join_all(self.hosts.values().flatten().map(|host| host.close())).await;
+    }
+}
+
+/// Returns the engine's error about a request that a host failed.
+pub(crate) fn host_error(name: &HostName, error: &HostError) -> EngineError {
+    let failure = error.to_failure();
+    if error.is_unreachable() {
+        EngineError::Unreachable(vec![(name.clone(), failure)])
+    } else {
+        EngineError::Host {
+            host: name.clone(),
+            failure: Box::new(failure),
+        }
+    }
+}
+
+async fn connect(
+    host: &HostSpec,
+    settings: &SshSettings,
+    configuration: &SshConfiguration,
+    pool: &SshPool,
+    binaries: &AgentBinaries,
+    on_progress: &(dyn Fn(&HostName, &str) + Send + Sync),
+) -> Result<Arc<dyn Host>, Failure> {
+    let target = settings
+        .complete(configuration)
+        .await
+        .map_err(|error| HostError::from(error).to_failure())?;
+    let progress =
+        |sent: u64| on_progress(&host.name, &format!("copying slipway, {} MB", sent >> 20));
+    let connected = SshHost::connect(host.name.clone(), &target, pool, binaries, &progress).await;
+    match connected {
+        Ok(connected) => Ok(Arc::new(connected)),
+        Err(error) => Err(error.to_failure()),
+    }
+}

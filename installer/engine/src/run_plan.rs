@@ -1,0 +1,258 @@
+//! Runs a plan: every step as soon as what it needs is done, hosts in parallel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use jiff::Timestamp;
+use slipway_api::protocol::StepEvent;
+use slipway_api::{
+    Entry, Event, Failure, HostName, Outcome, Plan, PlannedStep, RunId, RunState, StepId,
+    StepSummary,
+};
+use slipway_bundle::BlobStore;
+use tokio::sync::{mpsc, watch};
+
+use crate::blob_delivery::BlobDelivery;
+use crate::run_step::{Hosts, run_step};
+use crate::{EngineError, Fleet};
+
+/// How many steps run on one host at a time.
+const STEPS_PER_HOST: usize = 6;
+
+/// What is to be run, and how.
+pub struct RunRequest<'a> {
+    /// The run's name.
+    pub run: RunId,
+    /// The command that asked for it, for the journal.
+    pub command: String,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where blobs come from.
+    pub blobs: &'a dyn BlobStore,
+    /// Becomes true when no new step is to begin.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Runs a plan and returns the state it ended in. Steps whose needs failed are
+/// never started; all others go on.
+///
+/// `on_entry` gets every journal entry in order, before the step it announces acts.
+///
+/// # Errors
+/// A host of the plan is not connected or is lost before the first step.
+pub async fn run_plan(
+    fleet: &Fleet,
+    request: RunRequest<'_>,
+    on_entry: &mut (dyn FnMut(&Entry) + Send),
+) -> Result<RunState, EngineError> {
+    let hosts = connected_hosts(fleet, request.plan)?;
+    let delivery = BlobDelivery::prepare(request.plan, &hosts, request.blobs)
+        .await
+        .map_err(|(host, failure)| EngineError::Host {
+            host,
+            failure: Box::new(failure),
+        })?;
+    let mut recorder = Recorder {
+        run: request.run.clone(),
+        state: RunState::default(),
+        on_entry,
+    };
+    recorder.record(Event::RunStarted {
+        cluster: request.plan.cluster.clone(),
+        command: request.command.clone(),
+        steps: request.plan.steps.iter().map(summary).collect(),
+    });
+    let outcome = run_steps(&request, &hosts, &delivery, &mut recorder).await;
+    recorder.record(Event::RunFinished { outcome });
+    Ok(recorder.state)
+}
+
+async fn run_steps(
+    request: &RunRequest<'_>,
+    hosts: &Hosts,
+    delivery: &BlobDelivery<'_>,
+    recorder: &mut Recorder<'_>,
+) -> Outcome {
+    let (events, mut event_receiver) = mpsc::unbounded_channel::<(StepId, StepEvent)>();
+    let mut stop = request.stop.clone();
+    let mut schedule = Schedule::new(request.plan);
+    let mut running = FuturesUnordered::new();
+    let mut sending = FuturesUnordered::new();
+    for host in request.plan.hosts() {
+        let events = events.clone();
+        sending.push(async move {
+            let progress = |step: &StepId, done, total| {
+                let event = StepEvent::Progress {
+                    done,
+                    total,
+                    doing: "uploading".to_owned(),
+                };
+                let _ = events.send((step.clone(), event));
+            };
+            delivery.send_ahead(&host, &progress).await;
+        });
+    }
+    loop {
+        let stopped = *stop.borrow();
+        if !stopped {
+            for planned in schedule.startable() {
+                recorder.record(Event::StepStarted {
+                    step: planned.id.clone(),
+                });
+                let events = events.clone();
+                running.push(async move {
+                    let on_event = |event| {
+                        let _ = events.send((planned.id.clone(), event));
+                    };
+                    (
+                        planned,
+                        run_step(&request.run, planned, hosts, delivery, &on_event).await,
+                    )
+                });
+            }
+        }
+        if running.is_empty() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            Some((step, event)) = event_receiver.recv() => recorder.record(step_event(step, event)),
+            Some((planned, result)) = running.next() => {
+                // What the step said comes before how it ended.
+                while let Ok((step, event)) = event_receiver.try_recv() {
+                    recorder.record(step_event(step, event));
+                }
+                recorder.record(schedule.finish(planned, result));
+            }
+            Some(()) = sending.next(), if !sending.is_empty() => {}
+            Ok(()) = stop.changed(), if !stopped => {}
+        }
+    }
+    if schedule.failed {
+        Outcome::Failed
+    } else if schedule.waiting.is_empty() {
+        Outcome::Succeeded
+    } else {
+        Outcome::Interrupted
+    }
+}
+
+/// Which steps are waiting, running and done.
+struct Schedule<'a> {
+    waiting: Vec<&'a PlannedStep>,
+    done: BTreeSet<&'a StepId>,
+    busy: BTreeMap<&'a HostName, usize>,
+    failed: bool,
+}
+
+impl<'a> Schedule<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Self {
+            waiting: plan.steps.iter().collect(),
+            done: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            failed: false,
+        }
+    }
+
+    /// Takes out the steps that can start now.
+    fn startable(&mut self) -> Vec<&'a PlannedStep> {
+        let Self {
+            waiting,
+            done,
+            busy,
+            ..
+        } = self;
+        let mut found = Vec::new();
+        waiting.retain(|&planned| {
+            let is_free = busy.get(&planned.host).copied().unwrap_or(0) < STEPS_PER_HOST;
+            let starts = is_free && planned.needs.iter().all(|id| done.contains(id));
+            if starts {
+                *busy.entry(&planned.host).or_default() += 1;
+                found.push(planned);
+            }
+            !starts
+        });
+        found
+    }
+
+    fn finish(&mut self, planned: &'a PlannedStep, result: Result<bool, Failure>) -> Event {
+        if let Some(count) = self.busy.get_mut(&planned.host) {
+            *count -= 1;
+        }
+        let step = planned.id.clone();
+        match result {
+            Ok(changed) => {
+                self.done.insert(&planned.id);
+                Event::StepFinished { step, changed }
+            }
+            Err(failure) => {
+                self.failed = true;
+                Event::StepFailed { step, failure }
+            }
+        }
+    }
+}
+
+/// Folds events into the run's state and hands them on.
+struct Recorder<'a> {
+    run: RunId,
+    state: RunState,
+    on_entry: &'a mut (dyn FnMut(&Entry) + Send),
+}
+
+impl Recorder<'_> {
+    fn record(&mut self, event: Event) {
+        let entry = Entry {
+            at: Timestamp::now(),
+            run: self.run.clone(),
+            event,
+        };
+        self.state.apply(&entry);
+        (self.on_entry)(&entry);
+    }
+}
+
+fn step_event(step: StepId, event: StepEvent) -> Event {
+    match event {
+        StepEvent::Progress { done, total, doing } => Event::StepProgress {
+            step,
+            done,
+            total,
+            doing,
+        },
+        StepEvent::Log { line } => Event::StepLog { step, line },
+    }
+}
+
+fn summary(planned: &PlannedStep) -> StepSummary {
+    StepSummary {
+        id: planned.id.clone(),
+        host: planned.host.clone(),
+        phase: planned.phase,
+        description: planned.step.describe(),
+        because: planned.because.clone(),
+    }
+}
+
+/// Returns the hosts that the plan's steps run on or take something from.
+fn connected_hosts(fleet: &Fleet, plan: &Plan) -> Result<Hosts, EngineError> {
+    let mut hosts: BTreeMap<HostName, Arc<dyn slipway_hosts::Host>> = BTreeMap::new();
+    for planned in &plan.steps {
+        let source = match &planned.step {
+            slipway_api::Step::FetchFile(step) => Some(&step.from),
+            step => step.signer(),
+        };
+        for name in std::iter::once(&planned.host).chain(source) {
+            let Some(host) = fleet.host(name) else {
+                let failures = fleet.unreachable().into_iter();
+                return Err(EngineError::Unreachable(
+                    failures.filter(|(other, _)| other == name).collect(),
+                ));
+            };
+            hosts.insert(name.clone(), Arc::clone(host));
+        }
+    }
+    Ok(hosts)
+}

@@ -1,0 +1,121 @@
+//! Runs one step: brings what it needs from elsewhere, then lets its host do it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
+use slipway_api::{Check, Failure, HostName, PlannedStep, RunId, Step};
+use slipway_hosts::{Host, HostError};
+
+use crate::blob_delivery::BlobDelivery;
+use crate::observe::unexpected;
+
+/// The hosts of a run.
+pub(crate) type Hosts = BTreeMap<HostName, Arc<dyn Host>>;
+
+/// Runs a step and returns whether it changed anything.
+pub(crate) async fn run_step(
+    run: &RunId,
+    planned: &PlannedStep,
+    hosts: &Hosts,
+    delivery: &BlobDelivery<'_>,
+    on_event: &(dyn Fn(StepEvent) + Send + Sync),
+) -> Result<bool, Failure> {
+    let host = find(hosts, &planned.host)?;
+    let blobs = planned.step.blobs();
+    for (index, blob) in blobs.iter().enumerate() {
+        let progress = |sent| {
+            let doing = format!("uploading {} of {}", index + 1, blobs.len());
+            on_event(StepEvent::Progress {
+                done: sent,
+                total: blob.size,
+                doing,
+            });
+        };
+        delivery.ensure(&planned.host, blob, &progress).await?;
+    }
+    let attachment = match (&planned.step, planned.step.signer()) {
+        (Step::FetchFile(step), _) => {
+            let source = find(hosts, &step.from)?;
+            let request = Request::ReadPublicFile { file: step.file };
+            match source.request(request, &|_| {}).await.map_err(failure)? {
+                Reply::Text { text } => Attachment {
+                    text: Some(text),
+                    ..Attachment::default()
+                },
+                other => return Err(unexpected(&other)),
+            }
+        }
+        (_, Some(signer)) => {
+            // A certificate that fits is not asked for again.
+            if is_satisfied(planned, host).await? {
+                return Ok(false);
+            }
+            signed(&planned.step, host, find(hosts, signer)?).await?
+        }
+        (_, None) => Attachment::default(),
+    };
+    let request = Request::RunStep {
+        run: run.clone(),
+        id: planned.id.clone(),
+        step: Box::new(planned.step.clone()),
+        attachment,
+    };
+    match host.request(request, on_event).await.map_err(failure)? {
+        Reply::Done { changed } => Ok(changed),
+        other => Err(unexpected(&other)),
+    }
+}
+
+async fn is_satisfied(planned: &PlannedStep, host: &Arc<dyn Host>) -> Result<bool, Failure> {
+    let steps = vec![(planned.id.clone(), planned.step.clone())];
+    match host
+        .request(Request::CheckSteps { steps }, &|_| {})
+        .await
+        .map_err(failure)?
+    {
+        Reply::Checks { checks } => Ok(checks.get(&planned.id) == Some(&Check::Satisfied)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Has a key made on `host` and its request signed on `signer`. Only the
+/// request and the certificate pass through here; the key stays where it is.
+async fn signed(
+    step: &Step,
+    host: &Arc<dyn Host>,
+    signer: &Arc<dyn Host>,
+) -> Result<Attachment, Failure> {
+    let request = Request::PrepareCertificate {
+        step: Box::new(step.clone()),
+    };
+    let request_pem = match host.request(request, &|_| {}).await.map_err(failure)? {
+        Reply::CertificateRequest { request_pem } => request_pem,
+        other => return Err(unexpected(&other)),
+    };
+    let request = Request::SignCertificate {
+        step: Box::new(step.clone()),
+        request_pem,
+    };
+    match signer.request(request, &|_| {}).await.map_err(failure)? {
+        Reply::Certificate {
+            certificate_pem,
+            authority_pem,
+        } => Ok(Attachment {
+            certificate_pem: Some(certificate_pem),
+            authority_pem: Some(authority_pem),
+            text: None,
+        }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn find<'a>(hosts: &'a Hosts, name: &HostName) -> Result<&'a Arc<dyn Host>, Failure> {
+    hosts
+        .get(name)
+        .ok_or_else(|| Failure::because(format!("host {name} is needed and is not connected")))
+}
+
+fn failure(error: HostError) -> Failure {
+    error.to_failure()
+}
