@@ -1,0 +1,345 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use slipway_api::{Architecture, HostName, KubernetesVersion};
+
+/// Kubernetes on your own machines: a plan you can read first, one command for all hosts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "slipway",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// How results are printed; commands that run print events as JSON lines with `json`.
+    #[arg(short, long, value_enum, default_value_t = Output::Text, global = true)]
+    pub output: Output,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring up the cluster that the file describes.
+    Init(RunArgs),
+    /// Add hosts that are in the file and not yet in the cluster.
+    Join(RunArgs),
+    /// Show what differs between the file and the hosts; exits 2 if anything does.
+    Plan(PlanArgs),
+    /// Make the hosts as the file says.
+    Apply(RunArgs),
+    /// Check the hosts without changing them.
+    Preflight(PreflightArgs),
+    /// Show nodes, versions, certificates and what is unhealthy.
+    Status(ClusterArgs),
+    /// Take hosts out of the cluster and Kubernetes off them.
+    Reset(ResetArgs),
+    /// Show the journal of a run.
+    Logs(LogsArgs),
+    /// Manage bootstrap tokens.
+    Token(TokenArgs),
+    /// Print the administrator's kubeconfig.
+    Kubeconfig(KubeconfigArgs),
+    /// Look at cluster files.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Make and check bundles for air-gapped installs.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+    /// Throwaway hosts in containers on this machine, with a real cluster on them.
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Print the version, and the Kubernetes versions this build installs.
+    Version,
+    /// Print a script that completes commands in your shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Serve requests on stdin and stdout; started by Slipway on hosts.
+    #[command(hide = true)]
+    Agent {
+        /// Required: there is no other way to talk to the agent.
+        #[arg(long, required = true)]
+        stdio: bool,
+    },
+}
+
+/// What every command about a cluster takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClusterArgs {
+    /// The cluster file.
+    #[arg(
+        short = 'f',
+        long = "config",
+        visible_alias = "file",
+        env = "SLIPWAY_CONFIG",
+        value_name = "FILE"
+    )]
+    pub config: Option<PathBuf>,
+    /// Trust and record the keys of hosts seen for the first time.
+    #[arg(long)]
+    pub accept_new_host_keys: bool,
+}
+
+/// Where binaries and images come from.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// Install from this bundle; nothing is downloaded then.
+    #[arg(long, value_name = "FILE", conflicts_with = "source")]
+    pub bundle: Option<PathBuf>,
+    /// Install from `official`, the URL of a mirror, or a folder laid out like one.
+    #[arg(long, value_name = "URL|DIR")]
+    pub source: Option<String>,
+    /// Further CA certificates for downloads, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only these hosts; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<HostName>,
+    /// Do not ask before anything changes.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// IDs of preflight checks whose errors become warnings; `all` for every one.
+    #[arg(long, value_delimiter = ',', value_name = "ID[,ID]")]
+    pub ignore_preflight_errors: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only these hosts; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<HostName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PreflightArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Only these hosts; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<HostName>,
+    /// Mend what is safe to mend: kernel modules and sysctls.
+    #[arg(long)]
+    pub fix: bool,
+    /// IDs of checks whose errors become warnings; `all` for every one.
+    #[arg(long, value_delimiter = ',', value_name = "ID[,ID]")]
+    pub ignore_preflight_errors: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Take out this host; may be given several times.
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub host: Vec<HostName>,
+    /// Take out all hosts: the cluster ends.
+    #[arg(long)]
+    pub all: bool,
+    /// Do not ask before anything changes.
+    #[arg(short, long, visible_alias = "force")]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How long a drain may take, in seconds.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub drain_timeout: u64,
+    /// Evict pods with emptyDir volumes too; their data is lost.
+    #[arg(long)]
+    pub delete_emptydir_data: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Read the newest journal that this host has, instead of this machine's.
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<HostName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it.
+    Create {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// How long it lives: `24h`, `90m`, `0` for ever.
+        #[arg(long, default_value = "24h", value_name = "DURATION")]
+        ttl: String,
+        /// What it is for.
+        #[arg(long)]
+        description: Option<String>,
+    },
+    /// List all tokens.
+    List {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+    },
+    /// Delete a token by its ID, the six characters before the dot.
+    Delete {
+        #[command(flatten)]
+        cluster: ClusterArgs,
+        /// The ID.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KubeconfigArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Write it to this file, readable by you only, instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the file with all defaults filled in, or an example without a file.
+    Print {
+        /// The cluster file.
+        #[arg(
+            short = 'f',
+            long = "config",
+            env = "SLIPWAY_CONFIG",
+            value_name = "FILE"
+        )]
+        config: Option<PathBuf>,
+    },
+    /// Check a file and report every error in it.
+    Validate {
+        /// The cluster file.
+        #[arg(
+            short = 'f',
+            long = "config",
+            env = "SLIPWAY_CONFIG",
+            value_name = "FILE"
+        )]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Put everything that Kubernetes versions need into one file.
+    Create {
+        /// The Kubernetes versions.
+        #[arg(long, required = true, value_delimiter = ',', value_name = "V[,V]")]
+        kubernetes_version: Vec<KubernetesVersion>,
+        /// `official`, the URL of a mirror, or a folder laid out like one.
+        #[arg(long, default_value = "official", value_name = "URL|DIR")]
+        source: String,
+        /// The architectures.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "amd64",
+            value_name = "ARCH[,ARCH]"
+        )]
+        arch: Vec<Architecture>,
+        /// Further images to put in.
+        #[arg(long, value_name = "REFERENCE")]
+        image: Vec<slipway_api::ImageReference>,
+        /// Further CA certificates for downloads, PEM.
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+        /// The file to write.
+        #[arg(long, value_name = "FILE", visible_alias = "out", short_alias = 'O')]
+        out_file: PathBuf,
+    },
+    /// List what is in a bundle.
+    Inspect {
+        /// The bundle.
+        file: PathBuf,
+    },
+    /// Read all of a bundle and compare it with its manifest.
+    Verify {
+        /// The bundle.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Start hosts and bring up a cluster on them.
+    Up(LabUpArgs),
+    /// Remove a lab and everything that belongs to it.
+    Down {
+        /// The lab's name.
+        #[arg(long, default_value = "lab")]
+        name: String,
+    },
+    /// List labs.
+    List,
+    /// Open a shell on a host, or run a command there.
+    Ssh {
+        /// The lab's name.
+        #[arg(long, default_value = "lab")]
+        name: String,
+        /// The host.
+        host: String,
+        /// The command; a shell without one.
+        #[arg(trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LabUpArgs {
+    /// The lab's name.
+    #[arg(long, default_value = "lab")]
+    pub name: String,
+    /// How many control-plane hosts.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub control_planes: u8,
+    /// How many worker hosts.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub workers: u8,
+    /// The Kubernetes version; by default the newest in the bundle.
+    #[arg(long, value_name = "V")]
+    pub kubernetes_version: Option<KubernetesVersion>,
+    /// Install from this bundle.
+    #[arg(long, value_name = "FILE", required_unless_present = "hosts_only")]
+    pub bundle: Option<PathBuf>,
+    /// Start the hosts and leave them bare.
+    #[arg(long)]
+    pub hosts_only: bool,
+}

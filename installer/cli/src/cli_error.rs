@@ -1,0 +1,96 @@
+//! An error as a person sees it: what failed, why, and what to type next.
+
+use std::io::IsTerminal;
+
+use slipway_api::Failure;
+use slipway_engine::EngineError;
+
+use crate::exit_code::ExitCode;
+
+/// An error that ends a command.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    /// How the process ends.
+    pub code: ExitCode,
+    /// What failed.
+    pub failure: Failure,
+}
+
+impl CliError {
+    /// Returns the error of input that makes no sense.
+    pub fn bad_input(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            code: ExitCode::BadInput,
+            failure: Failure::because(message).with_help(help),
+        }
+    }
+
+    /// Returns the error of something that was tried and failed.
+    pub fn failed(error: &dyn std::error::Error) -> Self {
+        Self {
+            code: ExitCode::Failed,
+            failure: Failure::of(error),
+        }
+    }
+
+    /// Returns the same error with a help text.
+    pub fn with_help(mut self, help: Option<String>) -> Self {
+        self.failure.help = help.or(self.failure.help);
+        self
+    }
+
+    /// Prints the error on stderr: as text, or as one JSON document.
+    pub fn print(&self, json: bool) {
+        if json {
+            let document = serde_json::json!({ "error": self.failure });
+            eprintln!("{document}");
+            return;
+        }
+        let (red, plain) = if std::io::stderr().is_terminal() {
+            ("\x1b[31m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        eprintln!("{red}error{plain}: {}", self.failure.message);
+        for cause in &self.failure.causes {
+            eprintln!("  caused by: {cause}");
+        }
+        for line in &self.failure.log_tail {
+            eprintln!("  | {line}");
+        }
+        if let Some(help) = &self.failure.help {
+            eprintln!("\nhelp: {help}");
+        }
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Unreachable(hosts) => {
+                let messages: Vec<String> = hosts
+                    .iter()
+                    .map(|(_, failure)| failure.to_string())
+                    .collect();
+                let help = hosts.iter().find_map(|(_, failure)| failure.help.clone());
+                let failure = Failure::because(messages.join("\n       "));
+                Self {
+                    code: ExitCode::Unreachable,
+                    failure,
+                }
+                .with_help(help)
+            }
+            EngineError::Host { failure, .. } => Self {
+                code: ExitCode::Failed,
+                failure: *failure,
+            },
+            EngineError::Plan(error) => {
+                let help = error.help();
+                let mut shown = Self::failed(&error).with_help(help);
+                shown.code = ExitCode::BadInput;
+                shown
+            }
+            EngineError::Journal { .. } => Self::failed(&error),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! One file per command.
+
+mod bundle;
+mod cluster_run;
+mod config;
+mod kubeconfig;
+mod lab;
+mod logs;
+mod plan;
+mod preflight;
+mod reset;
+mod status;
+mod token;
+
+use clap::CommandFactory;
+use slipway_api::SUPPORTED_MINORS;
+
+use crate::args::{Cli, Command, Output};
+use crate::cli_error::CliError;
+use crate::exit_code::ExitCode;
+use cluster_run::Intent;
+
+/// Runs the command and returns how it ended.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    let output = cli.output;
+    match cli.command {
+        Command::Init(args) => cluster_run::run(Intent::Init, args, output).await,
+        Command::Join(args) => cluster_run::run(Intent::Join, args, output).await,
+        Command::Apply(args) => cluster_run::run(Intent::Apply, args, output).await,
+        Command::Plan(args) => plan::run(args, output).await,
+        Command::Preflight(args) => preflight::run(args, output).await,
+        Command::Status(args) => status::run(args, output).await,
+        Command::Reset(args) => reset::run(args, output).await,
+        Command::Logs(args) => logs::run(args, output).await,
+        Command::Token(args) => token::run(args.command, output).await,
+        Command::Kubeconfig(args) => kubeconfig::run(args).await,
+        Command::Config(command) => config::run(command, output),
+        Command::Bundle(command) => bundle::run(command, output).await,
+        Command::Lab(command) => lab::run(command, output).await,
+        Command::Version => Ok(version(output)),
+        Command::Completion { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "slipway",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::Done)
+        }
+        Command::Agent { .. } => {
+            let served =
+                slipway_agent::serve(tokio::io::stdin(), tokio::io::stdout(), "/".into()).await;
+            served
+                .map(|()| ExitCode::Done)
+                .map_err(|error| CliError::failed(&error))
+        }
+    }
+}
+
+fn version(output: Output) -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let (first, last) = (SUPPORTED_MINORS.start(), SUPPORTED_MINORS.end());
+    match output {
+        Output::Text => println!("slipway {version}\ninstalls Kubernetes 1.{first} to 1.{last}"),
+        Output::Json => println!(
+            "{}",
+            serde_json::json!({ "version": version, "kubernetesMinors": [first, last] })
+        ),
+    }
+    ExitCode::Done
+}

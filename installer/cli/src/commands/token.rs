@@ -1,0 +1,134 @@
+//! `token`: bootstrap tokens.
+
+use slipway_api::protocol::{Reply, Request, TokenRequest, TokenSummary};
+use slipway_engine::EngineError;
+
+use crate::args::{ClusterArgs, Output, TokenCommand};
+use crate::cli_error::CliError;
+use crate::exit_code::ExitCode;
+use crate::session::{connect, load_spec};
+
+pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCode, CliError> {
+    match command {
+        TokenCommand::Create {
+            cluster,
+            ttl,
+            description,
+        } => {
+            let ttl_seconds = parse_duration(&ttl)?;
+            let request = TokenRequest::Create {
+                ttl_seconds,
+                description,
+            };
+            for token in tokens(ask(&cluster, request).await?) {
+                match output {
+                    Output::Text => println!("{}", token.token),
+                    Output::Json => print_json(&token),
+                }
+            }
+        }
+        TokenCommand::List { cluster } => {
+            let tokens = tokens(ask(&cluster, TokenRequest::List).await?);
+            match output {
+                Output::Text => print_table(&tokens),
+                Output::Json => print_json(&tokens),
+            }
+        }
+        TokenCommand::Delete { cluster, id } => {
+            let id = id.split('.').next().unwrap_or_default().to_owned();
+            let reply = ask(&cluster, TokenRequest::Delete { id: id.clone() }).await?;
+            if matches!(reply, Reply::Done { changed: false }) {
+                return Err(CliError::bad_input(
+                    format!("there is no bootstrap token {id}"),
+                    "`slipway token list` shows them",
+                ));
+            }
+            eprintln!("bootstrap token {id} deleted");
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliError> {
+    let spec = load_spec(args.config.as_deref())?;
+    let first = spec.first_control_plane();
+    let fleet = connect(&spec, [first], args).await;
+    let Some(host) = fleet.host(&first.name) else {
+        return Err(EngineError::Unreachable(fleet.unreachable()).into());
+    };
+    let reply = host.request(Request::Token(request), &|_| {}).await;
+    fleet.close().await;
+    reply.map_err(|error| CliError {
+        code: ExitCode::Failed,
+        failure: error.to_failure(),
+    })
+}
+
+fn tokens(reply: Reply) -> Vec<TokenSummary> {
+    match reply {
+        Reply::Tokens { tokens } => tokens,
+        _ => Vec::new(),
+    }
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    println!(
+        "{}",
+        serde_json::to_string_pretty(value).expect("tokens have only string keys")
+    );
+}
+
+fn print_table(tokens: &[TokenSummary]) {
+    println!(
+        "{:<24} {:<24} {:<24} DESCRIPTION",
+        "TOKEN", "EXPIRES", "USAGES"
+    );
+    for token in tokens {
+        let expires = token.expires.as_deref().unwrap_or("<never>");
+        let description = token.description.as_deref().unwrap_or("<none>");
+        println!(
+            "{:<24} {expires:<24} {:<24} {description}",
+            token.token,
+            token.usages.join(",")
+        );
+    }
+}
+
+/// Parses `24h`, `90m`, `30s` or `0`; none means for ever.
+fn parse_duration(text: &str) -> Result<Option<u64>, CliError> {
+    let invalid = || {
+        CliError::bad_input(
+            format!("`{text}` is no duration"),
+            "write it like `24h`, `90m`, `30s`, or `0` for ever",
+        )
+    };
+    if text == "0" {
+        return Ok(None);
+    }
+    let (digits, factor) = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((digits, "h")) => (digits, 3600),
+        Some((digits, "m")) => (digits, 60),
+        Some((digits, "s")) => (digits, 1),
+        _ => return Err(invalid()),
+    };
+    let number: u64 = digits.parse().map_err(|_| invalid())?;
+    number
+        .checked_mul(factor)
+        .filter(|seconds| *seconds > 0)
+        .map(Some)
+        .ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubeadm_writes_them() {
+        assert_eq!(parse_duration("24h").unwrap(), Some(86_400));
+        assert_eq!(parse_duration("0").unwrap(), None);
+        for text in ["", "h", "0h", "1d", "-1h", "é"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

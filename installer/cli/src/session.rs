@@ -1,0 +1,220 @@
+//! What commands about a cluster share: the file, the hosts, the facts, the blobs.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use slipway_api::{Architecture, ClusterFile, ClusterSpec, HostName, HostSpec, SpecErrors};
+use slipway_bundle::{
+    BlobStore, Bundle, BundleError, FetchOptions, Source, SourceRequest, SourceSet, TransferSink,
+    default_download_cache,
+};
+use slipway_engine::{ConnectOptions, Fleet};
+
+use crate::args::{ClusterArgs, SourceArgs};
+use crate::cli_error::CliError;
+use crate::exit_code::ExitCode;
+use crate::show::transfer_line;
+
+/// Reads and checks the cluster file; relative paths in it start at its folder.
+pub(crate) fn load_spec(config: Option<&Path>) -> Result<ClusterSpec, CliError> {
+    let path = config.ok_or_else(|| {
+        CliError::bad_input(
+            "no cluster file is given",
+            "name it with `-f cluster.yaml` or in SLIPWAY_CONFIG; `slipway config print` shows an example",
+        )
+    })?;
+    let origin = path.display().to_string();
+    let bytes = read_bounded(path, &origin)?;
+    let mut spec = ClusterFile::parse_bytes(&bytes, &origin)
+        .map_err(|errors| spec_error(&errors))?
+        .spec;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    resolve_paths(&mut spec, folder);
+    Ok(spec)
+}
+
+fn read_bounded(path: &Path, origin: &str) -> Result<Vec<u8>, CliError> {
+    let unreadable = |error: std::io::Error| spec_error(&SpecErrors::unreadable(origin, error));
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    if found.is_dir() {
+        return Err(spec_error(&SpecErrors::directory(origin)));
+    }
+    if found.len() > ClusterFile::MAX_BYTES as u64 {
+        return Err(spec_error(&SpecErrors::too_large(origin, found.len())));
+    }
+    let mut bytes = Vec::new();
+    // A pipe has no length: read one byte more than is allowed at most.
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(ClusterFile::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() > ClusterFile::MAX_BYTES {
+        return Err(spec_error(&SpecErrors::too_large(
+            origin,
+            bytes.len() as u64,
+        )));
+    }
+    Ok(bytes)
+}
+
+fn spec_error(errors: &SpecErrors) -> CliError {
+    let failure = slipway_api::Failure::because(errors.to_string().trim_end().to_owned());
+    CliError {
+        code: ExitCode::BadInput,
+        failure,
+    }
+}
+
+fn resolve_paths(spec: &mut ClusterSpec, folder: &Path) {
+    let home = std::env::home_dir();
+    let resolve = |path: &mut PathBuf| {
+        *path = match (path.strip_prefix("~"), &home) {
+            (Ok(rest), Some(home)) => home.join(rest),
+            _ => folder.join(&*path),
+        };
+    };
+    let shared = [
+        &mut spec.ssh.identity_file,
+        &mut spec.ssh.known_hosts_file,
+        &mut spec.ssh.password_file,
+    ];
+    shared.into_iter().flatten().for_each(resolve);
+    spec.bundle.iter_mut().for_each(resolve);
+    for host in &mut spec.hosts {
+        [&mut host.identity_file, &mut host.password_file]
+            .into_iter()
+            .flatten()
+            .for_each(resolve);
+    }
+}
+
+/// Returns the hosts that are named; all of the file where none is.
+pub(crate) fn chosen_hosts<'a>(
+    spec: &'a ClusterSpec,
+    names: &[HostName],
+) -> Result<Vec<&'a HostSpec>, CliError> {
+    if names.is_empty() {
+        return Ok(spec.hosts.iter().collect());
+    }
+    let find = |name: &HostName| {
+        spec.host(name).ok_or_else(|| {
+            let known: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
+            CliError::bad_input(
+                format!("host {name} is not in the cluster file"),
+                format!("the file has: {}", known.join(", ")),
+            )
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Connects to `hosts`, telling on stderr what takes long.
+pub(crate) async fn connect<'a>(
+    spec: &ClusterSpec,
+    hosts: impl IntoIterator<Item = &'a HostSpec>,
+    args: &ClusterArgs,
+) -> Fleet {
+    let options = ConnectOptions {
+        accept_new_host_keys: args.accept_new_host_keys,
+    };
+    let is_terminal = std::io::stderr().is_terminal();
+    let progress = move |host: &HostName, what: &str| {
+        if is_terminal {
+            eprint!("\r\x1b[K{host}: {what}");
+        }
+    };
+    let fleet = Fleet::connect(spec, hosts, &options, &progress).await;
+    if is_terminal {
+        eprint!("\r\x1b[K");
+    }
+    fleet
+}
+
+/// Opens what binaries and images come from: the bundle on the command line or
+/// in the file, else a release source.
+pub(crate) async fn open_blobs(
+    spec: &ClusterSpec,
+    args: &SourceArgs,
+    architectures: Vec<Architecture>,
+) -> Result<Arc<dyn BlobStore>, CliError> {
+    let from_file = spec.bundle.as_ref().filter(|_| args.source.is_none());
+    if let Some(path) = args.bundle.as_ref().or(from_file) {
+        let bundle = Bundle::open(path).map_err(bundle_error)?;
+        return Ok(Arc::new(bundle));
+    }
+    let source = args
+        .source
+        .as_deref()
+        .unwrap_or("official")
+        .parse::<Source>()
+        .map_err(bundle_error)?;
+    let request = SourceRequest {
+        versions: vec![spec.kubernetes_version.clone()],
+        architectures,
+        source,
+        images: Vec::new(),
+        slipway: BTreeMap::new(),
+        cache: default_download_cache(),
+        fetch: fetch_options(args.ca_file.clone()),
+    };
+    let set = SourceSet::resolve(request, transfer_sink())
+        .await
+        .map_err(bundle_error)?;
+    Ok(Arc::new(set))
+}
+
+/// Returns how downloads are made: names resolved without the C library.
+pub(crate) fn fetch_options(ca_file: Option<PathBuf>) -> FetchOptions {
+    let resolver: slipway_bundle::NameResolver = Arc::new(|name: String| {
+        Box::pin(async move {
+            let found = slipway_hosts::resolve::resolve_host(&name).await;
+            found.map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+        })
+    });
+    FetchOptions {
+        ca_file,
+        resolver: Some(resolver),
+        ..FetchOptions::default()
+    }
+}
+
+/// Returns what shows downloads on stderr, if it is a terminal.
+pub(crate) fn transfer_sink() -> TransferSink {
+    let is_terminal = std::io::stderr().is_terminal();
+    Arc::new(move |transfer| {
+        if is_terminal {
+            eprint!("\r\x1b[K{}", transfer_line(&transfer));
+        }
+    })
+}
+
+/// Returns the error of a bundle or source, with its help.
+pub(crate) fn bundle_error(error: BundleError) -> CliError {
+    let help = error.help_text();
+    CliError::failed(&error).with_help(help)
+}
+
+/// Returns where this machine keeps journals.
+pub(crate) fn journal_folder() -> PathBuf {
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    let home = || {
+        std::env::home_dir()
+            .unwrap_or_default()
+            .join(".local/state")
+    };
+    state.unwrap_or_else(home).join("slipway")
+}
+
+/// Returns who a lock is held by: `user@host/pid/run`.
+pub(crate) fn lock_holder(run: &str) -> String {
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    format!("{user}@{host}/{}/{run}", std::process::id())
+}

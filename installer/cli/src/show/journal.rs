@@ -1,0 +1,42 @@
+//! A journal, as it was written.
+
+use slipway_api::{Entry, Event};
+
+use crate::args::Output;
+
+/// Prints a journal's entries on stdout.
+pub(crate) fn journal(entries: &[Entry], output: Output) {
+    for entry in entries {
+        if output == Output::Json {
+            println!(
+                "{}",
+                serde_json::to_string(entry).expect("an entry has only string keys")
+            );
+            continue;
+        }
+        if let Some(text) = line(&entry.event) {
+            println!("{}  {text}", entry.at.strftime("%Y-%m-%d %H:%M:%S"));
+        }
+    }
+}
+
+/// Returns what an event says in one line; none for mere progress.
+pub(crate) fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RunStarted {
+            cluster,
+            command,
+            steps,
+        } => {
+            format!("{command} {cluster}: {} steps", steps.len())
+        }
+        Event::StepStarted { step } => format!("start   {step}"),
+        Event::StepProgress { .. } => return None,
+        Event::StepLog { step, line } => format!("        {step}: {line}"),
+        Event::StepFinished { step, changed } => {
+            format!("{} {step}", if *changed { "done   " } else { "as is  " })
+        }
+        Event::StepFailed { step, failure } => format!("FAILED  {step}: {failure}"),
+        Event::RunFinished { outcome } => format!("{outcome:?}").to_lowercase(),
+    })
+}

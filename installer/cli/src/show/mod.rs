@@ -1,0 +1,27 @@
+//! Prints results and progress. Views take values and change nothing.
+
+mod findings;
+mod journal;
+mod next_steps;
+mod no_blobs;
+mod plan;
+mod run_view;
+mod status;
+mod table;
+mod transfer;
+
+pub(crate) use findings::{findings, warnings};
+pub(crate) use journal::journal;
+pub(crate) use next_steps::{next_steps, outcome};
+pub(crate) use no_blobs::NoBlobs;
+pub(crate) use plan::{nothing_to_do, plan};
+pub(crate) use run_view::RunView;
+pub(crate) use status::status;
+pub(crate) use table::table;
+pub(crate) use transfer::{inspection, transfer_line};
+
+/// Prints a value as one JSON document on stdout.
+pub(crate) fn json(value: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(value).expect("everything shown has only string keys");
+    println!("{text}");
+}

@@ -1,0 +1,63 @@
+//! How a run ended, and what to type next.
+
+use std::path::Path;
+
+use slipway_api::{ClusterSpec, Outcome, Progress, RunState};
+
+/// Prints on stderr how a run ended.
+pub(crate) fn outcome(state: &RunState, journal: &Path) {
+    for (summary, failure) in state.failures() {
+        eprintln!("\nerror: {}: {}", summary.host, summary.description);
+        eprintln!("  {}", failure.message);
+        failure
+            .causes
+            .iter()
+            .for_each(|cause| eprintln!("  caused by: {cause}"));
+        failure
+            .log_tail
+            .iter()
+            .for_each(|line| eprintln!("  | {line}"));
+        if let Some(help) = &failure.help {
+            eprintln!("  help: {help}");
+        }
+    }
+    let seconds = match (state.started_at, state.finished_at) {
+        (Some(start), Some(end)) => (end.as_millisecond() - start.as_millisecond()) as f64 / 1000.0,
+        _ => 0.0,
+    };
+    let waiting = state
+        .steps
+        .iter()
+        .filter(|step| step.progress == Progress::Waiting)
+        .count();
+    let how = match state.outcome {
+        Some(Outcome::Succeeded) => "done",
+        Some(Outcome::Failed) => "failed",
+        Some(Outcome::Interrupted) => "interrupted",
+        None => "cut off",
+    };
+    eprintln!(
+        "\n{} {how}: {} of {} steps in {seconds:.1} s",
+        state.command,
+        state.done(),
+        state.steps.len()
+    );
+    if waiting > 0 {
+        eprintln!("{waiting} steps were not begun; the same command again goes on from here");
+    }
+    eprintln!("journal: {}", journal.display());
+}
+
+/// Prints on stdout what to do with a new cluster.
+pub(crate) fn next_steps(spec: &ClusterSpec, file: &Path) {
+    let file = file.display();
+    println!(
+        "\nCluster {} runs Kubernetes {}. What to do next:",
+        spec.name, spec.kubernetes_version
+    );
+    println!("  slipway status -f {file}");
+    println!(
+        "  slipway kubeconfig -f {file} --out {}.kubeconfig",
+        spec.name
+    );
+}

@@ -1,0 +1,34 @@
+//! The blobs of a plan that needs none.
+
+use async_trait::async_trait;
+use slipway_api::{Blob, BundleManifest};
+use slipway_bundle::{BlobReader, BlobStore, BundleError};
+
+/// An empty set of blobs, for `reset` and `preflight --fix`.
+pub(crate) struct NoBlobs(BundleManifest);
+
+impl Default for NoBlobs {
+    fn default() -> Self {
+        Self(BundleManifest {
+            format: BundleManifest::FORMAT,
+            created_by: String::new(),
+            kubernetes_versions: Vec::new(),
+            artifacts: Vec::new(),
+            images: Vec::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl BlobStore for NoBlobs {
+    fn manifest(&self) -> &BundleManifest {
+        &self.0
+    }
+
+    async fn open(&self, blob: &Blob) -> Result<BlobReader, BundleError> {
+        Err(BundleError::UnknownBlob {
+            store: "nothing".to_owned(),
+            blob: *blob,
+        })
+    }
+}

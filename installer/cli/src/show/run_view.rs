@@ -1,0 +1,176 @@
+//! A run as it happens: hosts side by side on a terminal, plain lines elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use slipway_api::{Entry, Event, HostName, Progress, RunState, StepId, StepState};
+
+use crate::args::Output;
+
+/// After this long a running step shows the last line it said.
+const SLOW: i64 = 5;
+
+/// Shows a run. With JSON output, prints its entries as lines on stdout.
+pub(crate) struct RunView {
+    state: RunState,
+    started: Instant,
+    shown: Shown,
+}
+
+/// How a run is shown.
+enum Shown {
+    /// Entries as JSON lines.
+    Json,
+    /// One line an event on stderr.
+    Lines,
+    /// One moving line a host on stderr.
+    Bars(MultiProgress, BTreeMap<HostName, ProgressBar>),
+}
+
+impl RunView {
+    /// Returns the view that fits the output and the terminal.
+    pub fn new(output: Output) -> Self {
+        let shown = match output {
+            Output::Json => Shown::Json,
+            Output::Text if std::io::stderr().is_terminal() => {
+                Shown::Bars(MultiProgress::new(), BTreeMap::new())
+            }
+            Output::Text => Shown::Lines,
+        };
+        Self {
+            state: RunState::default(),
+            started: Instant::now(),
+            shown,
+        }
+    }
+
+    /// Takes in an entry and shows what changed.
+    pub fn show(&mut self, entry: &Entry) {
+        self.state.apply(entry);
+        match &mut self.shown {
+            Shown::Json => {
+                println!(
+                    "{}",
+                    serde_json::to_string(entry).expect("an entry has only string keys")
+                );
+            }
+            Shown::Lines => print_line(&self.state, &entry.event, self.started.elapsed()),
+            Shown::Bars(bars, by_host) => {
+                if let Event::RunStarted { .. } = entry.event {
+                    add_bars(&self.state, bars, by_host);
+                }
+                for (host, bar) in by_host {
+                    bar.set_message(host_line(&self.state, host, entry.at.as_second()));
+                }
+            }
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub fn finish(&mut self) {
+        if let Shown::Bars(bars, by_host) = &mut self.shown {
+            by_host.values().for_each(|bar| bar.finish());
+            let _ = bars.println("");
+        }
+    }
+}
+
+fn add_bars(state: &RunState, bars: &MultiProgress, by_host: &mut BTreeMap<HostName, ProgressBar>) {
+    let style = ProgressStyle::with_template("{spinner} {prefix:.bold} {elapsed:>4} {wide_msg}");
+    for step in &state.steps {
+        by_host.entry(step.summary.host.clone()).or_insert_with(|| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            if let Ok(style) = &style {
+                bar.set_style(style.clone());
+            }
+            bar.set_prefix(step.summary.host.to_string());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+    }
+}
+
+/// Returns what a host is doing: done/total, phase, the longest running step.
+fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
+    let steps: Vec<&StepState> = state
+        .steps
+        .iter()
+        .filter(|step| step.summary.host == *host)
+        .collect();
+    let done = steps
+        .iter()
+        .filter(|step| matches!(step.progress, Progress::Done { .. }))
+        .count();
+    let failed = steps
+        .iter()
+        .filter(|step| matches!(step.progress, Progress::Failed { .. }))
+        .count();
+    let mut line = format!("{done}/{}", steps.len());
+    if failed > 0 {
+        line.push_str(&format!(" {failed} failed"));
+    }
+    let running = steps.iter().find_map(|step| match &step.progress {
+        Progress::Running {
+            since,
+            counted,
+            doing,
+        } => Some((step, since, counted, doing)),
+        Progress::Waiting | Progress::Done { .. } | Progress::Failed { .. } => None,
+    });
+    if let Some((step, since, counted, doing)) = running {
+        line.push_str(&format!(
+            " {}: {}",
+            step.summary.phase, step.summary.description
+        ));
+        if let Some((done, total)) = counted {
+            let percent = done.saturating_mul(100) / (*total).max(1);
+            line.push_str(&format!(" {percent}% {doing}"));
+        }
+        if now - since.as_second() >= SLOW
+            && let Some(said) = step.log.last()
+        {
+            line.push_str(&format!(" | {said}"));
+        }
+    } else if done == steps.len() {
+        line.push_str(" done");
+    } else {
+        line.push_str(" waiting for other hosts");
+    }
+    line
+}
+
+fn print_line(state: &RunState, event: &Event, elapsed: Duration) {
+    let find = |id: &StepId| state.steps.iter().find(|step| step.summary.id == *id);
+    let (word, step, more) = match event {
+        Event::StepFinished { step, changed } => (
+            if *changed { "done" } else { "as is" },
+            find(step),
+            String::new(),
+        ),
+        Event::StepFailed { step, failure } => {
+            ("FAILED", find(step), format!(": {}", failure.message))
+        }
+        Event::RunStarted { .. }
+        | Event::StepStarted { .. }
+        | Event::StepProgress { .. }
+        | Event::StepLog { .. }
+        | Event::RunFinished { .. } => return,
+    };
+    let Some(step) = step else { return };
+    let seconds = match &step.progress {
+        Progress::Done { milliseconds, .. } | Progress::Failed { milliseconds, .. } => {
+            *milliseconds as f64 / 1000.0
+        }
+        Progress::Waiting | Progress::Running { .. } => 0.0,
+    };
+    let summary = &step.summary;
+    eprintln!(
+        "[{:6.1}s] {word:<6} {:<18} {:<8} {} ({seconds:.1} s){more}",
+        elapsed.as_secs_f32(),
+        summary.phase,
+        summary.host,
+        summary.description
+    );
+}

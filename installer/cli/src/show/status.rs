@@ -1,0 +1,87 @@
+//! The cluster on one page.
+
+use jiff::Timestamp;
+use slipway_api::{ClusterSpec, Facts, HostState};
+
+use super::table;
+use crate::args::Output;
+
+/// Seconds in a day.
+const DAY: i64 = 86_400;
+
+/// Prints the cluster's state on stdout.
+pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, output: Output) {
+    if output == Output::Json {
+        return super::json(&serde_json::json!({ "cluster": spec.name, "facts": facts }));
+    }
+    for (host, state) in &facts.hosts {
+        if let HostState::Unreached { failure } = state {
+            println!("{host} cannot be reached: {failure}\n");
+        }
+    }
+    let Some(cluster) = &facts.cluster else {
+        println!("{}: no API server answers", spec.name);
+        println!(
+            "\nhelp: bring it up with `slipway init`, or look at its host: `journalctl -u kubelet`"
+        );
+        return;
+    };
+    println!("{}: Kubernetes {}\n", spec.name, cluster.api_server_version);
+    let mut rows = vec![
+        ["NODE", "STATE", "ROLES", "KUBELET", "ADDRESS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for node in &cluster.nodes {
+        let ready = if node.ready { "Ready" } else { "NotReady" };
+        let cordoned = if node.unschedulable {
+            ",SchedulingDisabled"
+        } else {
+            ""
+        };
+        rows.push(vec![
+            node.name.clone(),
+            format!("{ready}{cordoned}"),
+            if node.roles.is_empty() {
+                "<none>".to_owned()
+            } else {
+                node.roles.join(",")
+            },
+            node.kubelet_version.clone(),
+            node.internal_ip.clone().unwrap_or_default(),
+        ]);
+    }
+    for host in &spec.hosts {
+        if !cluster
+            .nodes
+            .iter()
+            .any(|node| node.name == host.node_name())
+        {
+            let cells = [
+                host.node_name(),
+                "not a node",
+                "",
+                "",
+                host.address.as_str(),
+            ];
+            rows.push(cells.map(str::to_owned).to_vec());
+        }
+    }
+    print!("{}", table(&rows));
+    let now = Timestamp::now().as_second();
+    let mut rows = vec![["CERTIFICATE", "DAYS LEFT"].map(str::to_owned).to_vec()];
+    for certificate in &cluster.certificates {
+        let days = (certificate.not_after.as_second() - now) / DAY;
+        rows.push(vec![certificate.name.clone(), days.to_string()]);
+    }
+    println!();
+    print!("{}", table(&rows));
+    println!();
+    if cluster.unhealthy.is_empty() {
+        println!("Addons are healthy.");
+    }
+    cluster
+        .unhealthy
+        .iter()
+        .for_each(|line| println!("unhealthy: {line}"));
+}
