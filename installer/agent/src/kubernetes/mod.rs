@@ -1,0 +1,37 @@
+//! The Kubernetes API as steps and facts need it: one client, bounded calls, plain sentences.
+
+mod api_client;
+mod api_condition;
+mod applied;
+mod bootstrap_token;
+mod config_map;
+mod drain;
+mod error;
+mod lock;
+mod lock_holder;
+mod manifest_object;
+mod node_marks;
+mod node_summary;
+mod object_difference;
+mod observation;
+mod pod_trouble;
+mod resource_kind;
+mod retry;
+
+pub use api_client::ApiClient;
+pub use api_condition::ApiCondition;
+pub use applied::Applied;
+pub use bootstrap_token::{BootstrapToken, BootstrapTokenId};
+pub use drain::Drained;
+pub use error::KubernetesError;
+pub use lock::{LOCK_SECONDS, Takeover};
+pub use lock_holder::{InvalidLockHolder, LockHolder};
+pub use node_summary::NodeSummary;
+pub use object_difference::ObjectDifference;
+pub use observation::Observation;
+
+/// The field manager under which Slipway applies objects.
+pub const FIELD_MANAGER: &str = "slipway";
+
+/// The namespace of everything that belongs to the cluster itself.
+pub const KUBE_SYSTEM: &str = "kube-system";
