@@ -1,3 +1,21 @@
 //! What runs on a host: gathers facts, checks and applies steps, serves requests on stdio.
 
+mod blob_store;
+mod cluster;
+mod command;
+pub mod containerd;
+mod context;
+pub mod cri;
+mod dispatch;
+mod error;
+mod facts;
+mod files;
+mod journal;
 pub mod kubernetes;
+mod lock;
+mod server;
+mod steps;
+mod tokens;
+
+pub use error::AgentError;
+pub use server::serve;

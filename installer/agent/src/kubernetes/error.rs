@@ -196,6 +196,8 @@ impl KubernetesError {
                 // What an object with unknown fields is answered, although waiting is no help.
                 500 if message.contains("failed to create typed patch object") => false,
                 429 | 500 | 502 | 503 | 504 => true,
+                // The API server makes this namespace itself a moment after it starts.
+                404 => message == "namespaces \"kube-system\" not found",
                 // Admission plugins answer 403 until their caches are filled.
                 403 => message.contains("not yet ready to handle request"),
                 _ => false,
@@ -281,6 +283,8 @@ mod tests {
         assert!(refused(403, "not yet ready to handle request").is_transient());
         assert!(!refused(403, "nodes is forbidden").is_transient());
         assert!(!refused(422, "spec.x is invalid").is_transient());
+        assert!(refused(404, "namespaces \"kube-system\" not found").is_transient());
+        assert!(!refused(404, "nodes \"w-1\" not found").is_transient());
         let unknown_field = "failed to create typed patch object (/x): .dta: field not declared";
         assert!(!refused(500, unknown_field).is_transient());
     }

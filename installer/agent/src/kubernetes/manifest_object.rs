@@ -58,19 +58,17 @@ impl ManifestObject {
         let mut objects = Vec::new();
         for (index, document) in documents.into_iter().enumerate() {
             let document_number = index + 1;
+            if document.is_null() {
+                continue;
+            }
             let is_list = document.get("kind").and_then(Value::as_str) == Some("List");
-            match document {
-                Value::Null => {}
-                Value::Object(mut list) if is_list => {
-                    let items = list.remove("items").and_then(|items| match items {
-                        Value::Array(items) => Some(items),
-                        _ => None,
-                    });
-                    for item in items.unwrap_or_default() {
-                        objects.push(Self::parse(document_number, item)?);
-                    }
-                }
-                body => objects.push(Self::parse(document_number, body)?),
+            let items = document.get("items").and_then(Value::as_array);
+            let bodies = match items {
+                Some(items) if is_list => items.clone(),
+                Some(_) | None => vec![document],
+            };
+            for body in bodies {
+                objects.push(Self::parse(document_number, body)?);
             }
         }
         Ok(objects)

@@ -115,10 +115,15 @@ metadata: { name: harbour }
 }
 
 async fn objects_are_applied_while_the_server_starts(api: &ApiClient) {
-    let applied = api
-        .apply_objects(&manifest(), FIELD_MANAGER, true)
-        .await
-        .unwrap();
+    // kube-system itself is not there yet.
+    let data = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+    let (manifest, early) = (manifest(), "slipway-early");
+    let (applied, put) = tokio::join!(
+        api.apply_objects(&manifest, FIELD_MANAGER, true),
+        api.put_config_map("kube-system", early, &data),
+    );
+    assert!(put.unwrap());
+    let applied = applied.unwrap();
     assert_eq!(applied.len(), 46);
     assert!(applied.iter().all(|object| object.changed));
     assert_eq!(applied[0].to_string(), "Namespace harbour changed");

@@ -1,9 +1,17 @@
 //! The agent's clients against the real programs: run with the feature `real`
-//! and `SLIPWAY_TEST_BIN` naming a folder with those programs.
+//! and `SLIPWAY_TEST_BIN` naming a folder with those programs and `images`.
 
+#[cfg(test)]
+mod containerd_story;
 #[cfg(test)]
 mod control_plane;
 #[cfg(test)]
+mod cri_story;
+#[cfg(test)]
 mod kubernetes_story;
 #[cfg(test)]
+mod oci_layout;
+#[cfg(test)]
 mod programs;
+#[cfg(test)]
+mod runtime;

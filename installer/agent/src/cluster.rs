@@ -1,0 +1,113 @@
+//! Gathers the cluster's facts on a control-plane host.
+
+use std::path::Path;
+
+use slipway_api::protocol::Attachment;
+use slipway_api::{CertificateSummary, ClusterFacts, NodeFacts, paths};
+use slipway_pki::{CertificateFacts, CertificateName, Credentials, Kubeconfig};
+use tokio::sync::mpsc;
+
+use crate::AgentError;
+use crate::context::Context;
+use crate::kubernetes::{ApiClient, ApiCondition, KUBE_SYSTEM, Observation};
+use crate::server::under;
+use crate::steps::{client, failed};
+
+/// The certificates of a control-plane node, beside the authorities.
+const CERTIFICATES: [CertificateName; 10] = [
+    CertificateName::Apiserver,
+    CertificateName::ApiserverKubeletClient,
+    CertificateName::FrontProxyClient,
+    CertificateName::EtcdServer,
+    CertificateName::EtcdPeer,
+    CertificateName::EtcdHealthcheckClient,
+    CertificateName::ApiserverEtcdClient,
+    CertificateName::Ca,
+    CertificateName::EtcdCa,
+    CertificateName::FrontProxyCa,
+];
+
+/// The kubeconfigs with a certificate inside.
+const KUBECONFIGS: [&str; 4] = ["admin", "super-admin", "controller-manager", "scheduler"];
+
+/// Returns the cluster's facts; none where this host has no `admin.conf`.
+///
+/// # Errors
+/// The API server does not answer.
+pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFacts>, AgentError> {
+    if !under(root, paths::ADMIN_CONF).exists() {
+        return Ok(None);
+    }
+    let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
+    let client = client(&context, paths::ADMIN_CONF).await?;
+    let (version, nodes, unhealthy) =
+        tokio::join!(client.server_version(), client.nodes(), unhealthy_addons(&client));
+    let nodes = nodes.map_err(failed("list nodes".to_owned()))?;
+    Ok(Some(ClusterFacts {
+        api_server_version: version.map_err(failed("read the API server's version".to_owned()))?,
+        nodes: nodes
+            .into_iter()
+            .map(|node| NodeFacts {
+                name: node.name,
+                ready: node.ready,
+                roles: node.roles,
+                kubelet_version: node.kubelet_version,
+                internal_ip: node.internal_ip,
+                unschedulable: node.unschedulable,
+            })
+            .collect(),
+        certificates: gather_certificates(root),
+        unhealthy,
+    }))
+}
+
+async fn unhealthy_addons(client: &ApiClient) -> Vec<String> {
+    let deployment = |namespace: &str, name: &str| ApiCondition::DeploymentAvailable {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    let daemon_set = |namespace: &str, name: &str| ApiCondition::DaemonSetReady {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    let conditions = [
+        deployment(KUBE_SYSTEM, "coredns"),
+        deployment(KUBE_SYSTEM, "metrics-server"),
+        daemon_set(KUBE_SYSTEM, "kube-proxy"),
+        daemon_set("kube-flannel", "kube-flannel-ds"),
+    ];
+    let looks = conditions.into_iter().map(|condition| async move {
+        match client.observe(&condition).await {
+            Ok(Observation::Met) => None,
+            Ok(Observation::NotYet(seen)) => Some(seen),
+            Err(error) => Some(error.to_string()),
+        }
+    });
+    let found = futures::future::join_all(looks).await;
+    // An addon that was not asked for does not exist, and that is no illness.
+    found.into_iter().flatten().filter(|seen| !seen.ends_with("does not exist")).collect()
+}
+
+fn gather_certificates(root: &Path) -> Vec<CertificateSummary> {
+    let pki = under(root, paths::PKI_DIR);
+    let mut found = Vec::new();
+    for name in CERTIFICATES {
+        let text = std::fs::read_to_string(pki.join(name.certificate_path())).unwrap_or_default();
+        found.extend(summary(name.phase_name(), &text));
+    }
+    for name in KUBECONFIGS {
+        let path = under(root, paths::KUBERNETES_DIR).join(format!("{name}.conf"));
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if let Ok(Kubeconfig { credentials: Credentials::Embedded { cert_pem, .. }, .. }) =
+            Kubeconfig::parse(&text)
+        {
+            found.extend(summary(&format!("{name}.conf"), &cert_pem));
+        }
+    }
+    found
+}
+
+fn summary(name: &str, pem: &str) -> Option<CertificateSummary> {
+    let facts = CertificateFacts::parse(pem).ok()?;
+    Some(CertificateSummary { name: name.to_owned(), not_after: facts.not_after })
+}

@@ -1,0 +1,53 @@
+//! What a step may use: the host's file tree, the blob store and a place to report to.
+
+use std::path::{Path, PathBuf};
+
+use slipway_api::protocol::{Attachment, StepEvent};
+use slipway_api::{Blob, paths};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::AgentError;
+use crate::blob_store::BlobStore;
+
+/// What a step may use.
+#[derive(Clone)]
+pub(crate) struct Context {
+    root: PathBuf,
+    events: UnboundedSender<StepEvent>,
+    /// Public data from other hosts.
+    pub attachment: Attachment,
+}
+
+impl Context {
+    /// Returns the context of a step on the host whose file tree is at `root`.
+    pub fn new(root: &Path, events: UnboundedSender<StepEvent>, attachment: Attachment) -> Self {
+        Self { root: root.to_owned(), events, attachment }
+    }
+
+    /// Returns where an absolute path of the host really is.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// Returns where a blob is, or would be.
+    pub fn blob_path(&self, blob: &Blob) -> PathBuf {
+        BlobStore::new(self.at(paths::BLOB_DIR)).path(blob)
+    }
+
+    /// Returns the file of a blob.
+    pub fn blob(&self, blob: &Blob) -> Result<PathBuf, AgentError> {
+        let store = BlobStore::new(self.at(paths::BLOB_DIR));
+        if store.has(blob) { Ok(store.path(blob)) } else { Err(AgentError::MissingBlob(blob.sha256)) }
+    }
+
+    /// Reports one line.
+    pub fn log(&self, line: impl Into<String>) {
+        // Nobody listening is no reason to fail a step.
+        let _ = self.events.send(StepEvent::Log { line: line.into() });
+    }
+
+    /// Reports how far the step is.
+    pub fn progress(&self, done: u64, total: u64, doing: impl Into<String>) {
+        let _ = self.events.send(StepEvent::Progress { done, total, doing: doing.into() });
+    }
+}

@@ -1,0 +1,137 @@
+//! Answers requests.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
+use slipway_api::{Event, RunId, Step, StepId, paths};
+use tokio::sync::mpsc;
+
+use crate::blob_store::BlobStore;
+use crate::context::Context;
+use crate::facts::gather_facts;
+use crate::journal::Journal;
+use crate::lock::HostLock;
+use crate::server::under;
+use crate::{AgentError, cluster, steps, tokens};
+
+/// Answers the requests of one control channel.
+pub(crate) struct Dispatcher {
+    root: PathBuf,
+    /// Held until the channel closes.
+    lock: Mutex<Option<HostLock>>,
+}
+
+impl Dispatcher {
+    /// Returns a dispatcher for the host whose file tree is at `root`.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, lock: Mutex::new(None) }
+    }
+
+    /// Answers one request; `on_event` is called while a step runs.
+    pub async fn handle(
+        &self,
+        request: Request,
+        on_event: impl Fn(StepEvent) + Send + 'static,
+    ) -> Result<Reply, AgentError> {
+        match request {
+            Request::GatherFacts => gather_facts(&self.root).await.map(Reply::Facts),
+            Request::GatherClusterFacts => {
+                let facts = cluster::gather_cluster_facts(&self.root).await?;
+                Ok(Reply::ClusterFacts { facts })
+            }
+            Request::CheckSteps { steps } => self.check(steps).await,
+            Request::MissingBlobs { blobs } => {
+                let store = BlobStore::new(under(&self.root, paths::BLOB_DIR));
+                let missing = blobs.iter().filter(|blob| !store.has(blob));
+                Ok(Reply::MissingBlobs { missing: missing.map(|blob| blob.sha256).collect() })
+            }
+            Request::RunStep { run, id, step, attachment } => {
+                self.run_step(run, id, *step, attachment, on_event).await
+            }
+            Request::PrepareCertificate { step } => {
+                let request_pem = steps::prepare_request(&step, &self.quiet_context())?;
+                Ok(Reply::CertificateRequest { request_pem })
+            }
+            Request::SignCertificate { step, request_pem } => {
+                let (certificate_pem, authority_pem) =
+                    steps::sign_request(&step, &request_pem, &self.quiet_context())?;
+                Ok(Reply::Certificate { certificate_pem, authority_pem })
+            }
+            Request::ReadPublicFile { file } => self.read(file.path()),
+            Request::ReadAdminKubeconfig => self.read(paths::ADMIN_CONF),
+            Request::ReadJournal { run } => {
+                let journal = Journal::new(&under(&self.root, paths::RUN_DIR));
+                Ok(Reply::Journal { entries: journal.read(run.as_ref())? })
+            }
+            Request::Lock { holder } => {
+                let lock = HostLock::take(&under(&self.root, paths::LOCK_FILE), &holder)?;
+                *self.lock.lock().expect("nobody panics while holding it") = Some(lock);
+                Ok(Reply::Done { changed: true })
+            }
+            Request::Token(request) => tokens::handle(request, &self.root).await,
+        }
+    }
+
+    async fn check(&self, steps: Vec<(StepId, Step)>) -> Result<Reply, AgentError> {
+        let context = self.quiet_context();
+        let checks = steps.into_iter().map(|(id, step)| {
+            let context = context.clone();
+            async move {
+                // A check that cannot tell says so as a reason: running the step
+                // will meet the same trouble and report it in full.
+                let check = steps::check(&step, &context).await.unwrap_or_else(|error| {
+                    slipway_api::Check::Needed { because: error.into_failure().to_string() }
+                });
+                (id, check)
+            }
+        });
+        let checks: BTreeMap<_, _> = futures::future::join_all(checks).await.into_iter().collect();
+        Ok(Reply::Checks { checks })
+    }
+
+    async fn run_step(
+        &self,
+        run: RunId,
+        id: StepId,
+        step: Step,
+        attachment: Attachment,
+        on_event: impl Fn(StepEvent) + Send + 'static,
+    ) -> Result<Reply, AgentError> {
+        let journal = Journal::new(&under(&self.root, paths::RUN_DIR));
+        journal.append(&run, Event::StepStarted { step: id.clone() })?;
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let context = Context::new(&self.root, sender, attachment);
+        let events = tokio::spawn(async move {
+            while let Some(event) = receiver.recv().await {
+                on_event(event);
+            }
+        });
+        let result = steps::run(&step, &context).await;
+        drop(context);
+        // The reply must come after the step's last event.
+        let _ = events.await;
+        match result {
+            Ok(changed) => {
+                journal.append(&run, Event::StepFinished { step: id, changed })?;
+                Ok(Reply::Done { changed })
+            }
+            Err(error) => {
+                let failure = slipway_api::Failure::of(&error);
+                journal.append(&run, Event::StepFailed { step: id, failure })?;
+                Err(error)
+            }
+        }
+    }
+
+    fn quiet_context(&self) -> Context {
+        Context::new(&self.root, mpsc::unbounded_channel().0, Attachment::default())
+    }
+
+    fn read(&self, path: &str) -> Result<Reply, AgentError> {
+        let path = under(&self.root, path);
+        let text = std::fs::read_to_string(&path).map_err(AgentError::file("read", &path))?;
+        Ok(Reply::Text { text })
+    }
+}

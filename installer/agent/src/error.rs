@@ -1,0 +1,136 @@
+//! Everything that can fail on a host.
+
+use std::path::{Path, PathBuf};
+
+use slipway_api::{Failure, Sha256Digest};
+
+/// A failure on a host.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A file operation failed.
+    #[error("cannot {doing} {path}", path = path.display())]
+    File {
+        /// What was tried: `read`, `write`, `delete`.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program could not be started.
+    #[error("cannot run `{command}`")]
+    Spawn {
+        /// The command line.
+        command: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program said no.
+    #[error("`{command}` failed ({status}): {stderr}")]
+    Command {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// The end of what it printed on stderr.
+        stderr: String,
+    },
+    /// A blob that a step needs is not in the store.
+    #[error("blob {0} is not in this host's store")]
+    MissingBlob(Sha256Digest),
+    /// A blob's bytes are not what its name says.
+    #[error("blob {expected} arrived as {found}: it was damaged on the way or at its source")]
+    WrongBlob {
+        /// The digest it should have.
+        expected: Sha256Digest,
+        /// The digest it has.
+        found: Sha256Digest,
+    },
+    /// A key, certificate or kubeconfig could not be made.
+    #[error("cannot {doing}")]
+    Pki {
+        /// What was tried.
+        doing: String,
+        /// Why.
+        source: slipway_pki::PkiError,
+    },
+    /// The Kubernetes API refused or did not answer.
+    #[error("cannot {doing}")]
+    Kubernetes {
+        /// What was tried.
+        doing: String,
+        /// Why.
+        source: Box<crate::kubernetes::KubernetesError>,
+    },
+    /// The container runtime refused or did not answer.
+    #[error("cannot {doing}")]
+    Runtime {
+        /// What was tried.
+        doing: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A step ran, and its check is still not content.
+    #[error("the step ran, but {because}")]
+    NotTaken {
+        /// What the check says.
+        because: String,
+    },
+    /// A condition did not come true in time.
+    #[error("gave up after {seconds} s waiting until {condition}: {seen}")]
+    TimedOut {
+        /// The condition.
+        condition: String,
+        /// How long was waited.
+        seconds: u64,
+        /// What was seen last.
+        seen: String,
+        /// The log that explains it.
+        log_tail: Vec<String>,
+        /// What to look at.
+        help: String,
+    },
+    /// Another run holds the host.
+    #[error("another run holds this host: {holder}")]
+    Locked {
+        /// Who.
+        holder: String,
+    },
+    /// The request makes no sense.
+    #[error("{0}")]
+    BadRequest(String),
+}
+
+impl AgentError {
+    /// Returns a function that says what was tried on `path`.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { doing, path, source }
+    }
+
+    /// Returns a function that says which key or certificate was worked on.
+    pub(crate) fn pki(doing: impl Into<String>) -> impl FnOnce(slipway_pki::PkiError) -> Self {
+        let doing = doing.into();
+        move |source| Self::Pki { doing, source }
+    }
+
+    /// Returns the failure that travels to the workstation.
+    pub(crate) fn into_failure(self) -> Failure {
+        let mut failure = Failure::of(&self);
+        match self {
+            Self::TimedOut { log_tail, help, .. } => {
+                failure.log_tail = log_tail;
+                failure.help = Some(help);
+            }
+            Self::Kubernetes { source, .. } => failure.help = source.help(),
+            Self::Locked { .. } => {
+                failure.help = Some("wait until that run has ended; `slipway logs` shows it".into());
+            }
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                failure.help = Some("free some space on that file system and run the same command again".into());
+            }
+            _ => {}
+        }
+        failure
+    }
+}

@@ -1,0 +1,138 @@
+//! Files as Slipway writes them: whole or not at all, never readable too early.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+use slipway_api::Sha256Digest;
+
+use crate::AgentError;
+
+/// Returns a text that no other call on this host returns at the same time.
+pub(crate) fn nonce() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes a folder with its parents, mode 0700 where it is new.
+pub(crate) fn make_private_dir(path: &Path) -> Result<(), AgentError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(AgentError::file("make folder", path))
+}
+
+/// Makes a folder with its parents, mode 0755 where it is new.
+pub(crate) fn make_dir(path: &Path) -> Result<(), AgentError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+        .map_err(AgentError::file("make folder", path))
+}
+
+/// Writes a file atomically with exactly `mode`: a crash leaves the old file or the new one.
+pub(crate) fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), AgentError> {
+    write_from(path, mode, &mut &content[..])
+}
+
+/// Does the same with what `reader` gives.
+pub(crate) fn write_from(path: &Path, mode: u32, reader: &mut dyn Read) -> Result<(), AgentError> {
+    let parent = path.parent().expect("every path that is written has a parent");
+    make_dir(parent)?;
+    let temporary = temporary_beside(path);
+    let result = (|| {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode & 0o700)
+            .open(&temporary)?;
+        std::io::copy(reader, &mut file)?;
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        file.flush()?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        std::fs::File::open(parent)?.sync_all()
+    })();
+    if result.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    result.map_err(AgentError::file("write", path))
+}
+
+/// Returns a name in the same folder that the kubelet ignores in a manifests
+/// folder: it skips files that begin with a dot.
+fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.slipway-{}", nonce()))
+}
+
+/// Returns the digest of a file's bytes; none where there is no file.
+pub(crate) fn digest(path: &Path) -> Result<Option<Sha256Digest>, AgentError> {
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(AgentError::file("read", path)(error)),
+    };
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let got = file.read(&mut buffer).map_err(AgentError::file("read", path))?;
+        if got == 0 {
+            return Ok(Some(Sha256Digest::from_bytes(hash.finalize().into())));
+        }
+        hash.update(&buffer[..got]);
+    }
+}
+
+/// Returns a file's text; none where there is no file.
+pub(crate) fn read_text(path: &Path) -> Result<Option<String>, AgentError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(AgentError::file("read", path)(error)),
+    }
+}
+
+/// Returns why a file is not the one with this digest and mode; none if it is.
+pub(crate) fn difference(path: &Path, sha256: Sha256Digest, mode: u32) -> Result<Option<String>, AgentError> {
+    let found = match std::fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if is_absent(&error) => return Ok(Some("it is not there".to_owned())),
+        Err(error) => return Err(AgentError::file("read", path)(error)),
+    };
+    if !found.is_file() {
+        return Ok(Some("it is not a file".to_owned()));
+    }
+    if digest(path)? != Some(sha256) {
+        return Ok(Some("its content differs".to_owned()));
+    }
+    let found_mode = found.mode() & 0o7777;
+    Ok((found_mode != mode).then(|| format!("its mode is {found_mode:04o}, not {mode:04o}")))
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_file_has_its_content_and_mode_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.key");
+        for content in ["first", "second"] {
+            write(&path, 0o600, content.as_bytes()).unwrap();
+            let sha256 = Sha256Digest::of(content);
+            assert_eq!(difference(&path, sha256, 0o600).unwrap(), None);
+        }
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        let mode = difference(&path, Sha256Digest::of("second"), 0o644).unwrap();
+        assert_eq!(mode.as_deref(), Some("its mode is 0600, not 0644"));
+    }
+}

@@ -1,0 +1,62 @@
+//! The lock that one run holds on a host.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{AgentError, files};
+
+/// Held as long as the value lives: the kernel frees it when the agent ends,
+/// however it ends, so no lock is ever stale.
+pub(crate) struct HostLock {
+    _file: File,
+}
+
+impl HostLock {
+    /// Takes the lock for `holder`.
+    ///
+    /// # Errors
+    /// Somebody else holds it; the error names the holder.
+    pub fn take(path: &Path, holder: &str) -> Result<Self, AgentError> {
+        let parent = path.parent().expect("the lock file has a folder");
+        files::make_private_dir(parent)?;
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(AgentError::file("open", path))?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            return Err(AgentError::Locked { holder: holder.trim().to_owned() });
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(holder.as_bytes()));
+        written.map_err(AgentError::file("write", path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_run_is_told_who_holds_the_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = HostLock::take(&path, "ops@laptop/42/run-1").unwrap();
+        let error = HostLock::take(&path, "other").err().unwrap();
+        assert_eq!(error.to_string(), "another run holds this host: ops@laptop/42/run-1");
+        drop(first);
+        assert!(HostLock::take(&path, "other").is_ok());
+    }
+}

@@ -1,0 +1,210 @@
+//! Files and folders: made, written, installed, unpacked, fetched, deleted.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use slipway_api::step::{EnsureDirectory, FetchFile, InstallBlob, RemovePath, UnpackArchive, WriteFile};
+use slipway_api::{ArchiveMember, Check, Sha256Digest};
+
+use super::needed;
+use crate::context::Context;
+use crate::{AgentError, files};
+
+/// The mode of executables.
+const EXECUTABLE: u32 = 0o755;
+/// The mode of files that anyone may read.
+const READABLE: u32 = 0o644;
+
+pub(super) fn check_directory(step: &EnsureDirectory, context: &Context) -> Result<Check, AgentError> {
+    let because = match std::fs::metadata(context.at(&step.path)) {
+        Ok(found) if !found.is_dir() => Some("it is not a folder".to_owned()),
+        Ok(found) if found.mode() & 0o7777 != step.mode => {
+            Some(format!("its mode is {:04o}, not {:04o}", found.mode() & 0o7777, step.mode))
+        }
+        Ok(_) => None,
+        Err(_) => Some("it is not there".to_owned()),
+    };
+    Ok(needed(because))
+}
+
+pub(super) fn apply_directory(step: &EnsureDirectory, context: &Context) -> Result<(), AgentError> {
+    let path = context.at(&step.path);
+    files::make_dir(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(step.mode))
+        .map_err(AgentError::file("set the mode of", &path))
+}
+
+pub(super) fn check_file(step: &WriteFile, context: &Context) -> Result<Check, AgentError> {
+    let path = context.at(&step.path);
+    Ok(needed(files::difference(&path, Sha256Digest::of(&step.content), step.mode)?))
+}
+
+pub(super) fn apply_file(step: &WriteFile, context: &Context) -> Result<(), AgentError> {
+    files::write(&context.at(&step.path), step.mode, step.content.as_bytes())
+}
+
+pub(super) fn check_blob(step: &InstallBlob, context: &Context) -> Result<Check, AgentError> {
+    let path = context.at(&step.path);
+    Ok(needed(files::difference(&path, step.blob.sha256, EXECUTABLE)?))
+}
+
+pub(super) fn apply_blob(step: &InstallBlob, context: &Context) -> Result<(), AgentError> {
+    let source = context.blob(&step.blob)?;
+    let mut reader = std::fs::File::open(&source).map_err(AgentError::file("read", &source))?;
+    files::write_from(&context.at(&step.path), EXECUTABLE, &mut reader)
+}
+
+pub(super) fn check_archive(step: &UnpackArchive, context: &Context) -> Result<Check, AgentError> {
+    for member in &step.members {
+        let Some(path) = member_path(step, member, context) else { continue };
+        if let Some(because) = files::difference(&path, member.sha256, member.mode & 0o777)? {
+            return Ok(needed(Some(format!("{}: {because}", member.path))));
+        }
+    }
+    Ok(Check::Satisfied)
+}
+
+pub(super) fn apply_archive(step: &UnpackArchive, context: &Context) -> Result<(), AgentError> {
+    let source = context.blob(&step.blob)?;
+    let cannot_read = |error| AgentError::File { doing: "unpack", path: source.clone(), source: error };
+    let file = std::fs::File::open(&source).map_err(cannot_read)?;
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut wanted: BTreeMap<&str, &ArchiveMember> =
+        step.members.iter().map(|member| (member.path.as_str(), member)).collect();
+    for entry in archive.entries().map_err(cannot_read)? {
+        let mut entry = entry.map_err(cannot_read)?;
+        let path = entry.path().map_err(cannot_read)?.to_string_lossy().into_owned();
+        let Some(member) = wanted.remove(path.trim_start_matches("./")) else { continue };
+        if let Some(target) = member_path(step, member, context) {
+            let reader: &mut dyn Read = &mut entry;
+            files::write_from(&target, member.mode & 0o777, reader)?;
+        }
+    }
+    match wanted.keys().next() {
+        Some(path) => Err(AgentError::BadRequest(format!(
+            "{} {} has no member {path}",
+            step.name, step.version
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Returns where a member goes; none where stripping leaves nothing of its path.
+fn member_path(step: &UnpackArchive, member: &ArchiveMember, context: &Context) -> Option<PathBuf> {
+    let parts: PathBuf = Path::new(&member.path)
+        .components()
+        // Only plain names: a member must not lead out of the folder.
+        .filter(|part| matches!(part, std::path::Component::Normal(_)))
+        .skip(step.strip)
+        .collect();
+    (!parts.as_os_str().is_empty()).then(|| context.at(&step.folder).join(parts))
+}
+
+pub(super) fn check_fetch(step: &FetchFile, context: &Context) -> Result<Check, AgentError> {
+    let path = context.at(step.file.path());
+    let because = match (step.sha256, &context.attachment.text) {
+        (Some(sha256), _) => files::difference(&path, sha256, READABLE)?,
+        (None, Some(text)) => files::difference(&path, Sha256Digest::of(text), READABLE)?,
+        (None, None) => Some(format!("{} has not made it yet", step.from)),
+    };
+    Ok(needed(because))
+}
+
+pub(super) fn apply_fetch(step: &FetchFile, context: &Context) -> Result<(), AgentError> {
+    let text = context.attachment.text.as_deref().ok_or_else(|| {
+        AgentError::BadRequest(format!("the text of {} is missing from the request", step.file.path()))
+    })?;
+    files::write(&context.at(step.file.path()), READABLE, text.as_bytes())
+}
+
+pub(super) fn check_removed(step: &RemovePath, context: &Context) -> Result<Check, AgentError> {
+    let path = context.at(&step.path);
+    let there = if step.keep_folder {
+        std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some())
+    } else {
+        std::fs::symlink_metadata(&path).is_ok()
+    };
+    Ok(needed(there.then_some("it is there")))
+}
+
+pub(super) fn apply_removed(step: &RemovePath, context: &Context) -> Result<(), AgentError> {
+    let path = context.at(&step.path);
+    if !step.keep_folder {
+        return remove(&path);
+    }
+    let entries = std::fs::read_dir(&path).map_err(AgentError::file("read", &path))?;
+    for entry in entries {
+        remove(&entry.map_err(AgentError::file("read", &path))?.path())?;
+    }
+    Ok(())
+}
+
+/// Deletes a file or folder; a symbolic link is deleted, never followed.
+fn remove(path: &Path) -> Result<(), AgentError> {
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(AgentError::file("delete", path)(error)),
+    };
+    let removed = if found.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    removed.map_err(AgentError::file("delete", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_api::protocol::Attachment;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    fn context(root: &Path) -> Context {
+        Context::new(root, unbounded_channel().0, Attachment::default())
+    }
+
+    #[test]
+    fn writing_twice_changes_nothing_the_second_time() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        let step = WriteFile::new("/etc/kubernetes/manifests/etcd.yaml", 0o600, "kind: Pod\n".into());
+        assert!(matches!(check_file(&step, &context).unwrap(), Check::Needed { .. }));
+        apply_file(&step, &context).unwrap();
+        assert_eq!(check_file(&step, &context).unwrap(), Check::Satisfied);
+    }
+
+    #[test]
+    fn a_member_that_points_outside_stays_inside() {
+        let root = tempfile::tempdir().unwrap();
+        let member = ArchiveMember {
+            path: "../../etc/passwd".into(),
+            mode: 0o644,
+            sha256: Sha256Digest::of(""),
+            size: 0,
+        };
+        let step = UnpackArchive {
+            name: "x".into(),
+            version: "1".into(),
+            blob: slipway_api::Blob { sha256: Sha256Digest::of(""), size: 0 },
+            folder: "/opt/cni/bin".into(),
+            strip: 0,
+            members: vec![],
+        };
+        let path = member_path(&step, &member, &context(root.path())).unwrap();
+        assert_eq!(path, root.path().join("opt/cni/bin/etc/passwd"));
+    }
+
+    #[test]
+    fn removing_the_content_of_a_folder_keeps_the_folder_and_follows_no_link() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = root.path().join("outside");
+        std::fs::create_dir_all(outside.join("keep")).unwrap();
+        let folder = root.path().join("var/lib/etcd");
+        std::fs::create_dir_all(folder.join("member")).unwrap();
+        std::os::unix::fs::symlink(&outside, folder.join("link")).unwrap();
+        let context = context(root.path());
+        let step = RemovePath { path: "/var/lib/etcd".into(), keep_folder: true };
+        apply_removed(&step, &context).unwrap();
+        assert_eq!(check_removed(&step, &context).unwrap(), Check::Satisfied);
+        assert!(folder.is_dir() && outside.join("keep").is_dir());
+    }
+}

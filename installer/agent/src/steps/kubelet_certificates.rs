@@ -1,0 +1,171 @@
+//! The kubelet's certificates: keys made here, requests signed by a control-plane host.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use slipway_api::protocol::Attachment;
+use slipway_api::step::{EnsureKubeletClient, EnsureKubeletServing};
+use slipway_api::{Check, Step, paths};
+use slipway_pki::{
+    CERTIFICATE_VALIDITY, CertificateFacts, CertificateName, CertificateProfile, Credentials,
+    Kubeconfig, KubeconfigName, PrivateKey, certificate_request, kubelet_serving_profile,
+};
+
+use super::certificates::{PUBLIC, SECRET, algorithm, load_authority, why_unfit};
+use super::needed;
+use crate::context::Context;
+use crate::{AgentError, files};
+
+/// The link that the kubelet keeps on its newest client certificate.
+const CLIENT_CURRENT: &str = "kubelet-client-current.pem";
+
+pub(super) fn check_client(step: &EnsureKubeletClient, context: &Context) -> Result<Check, AgentError> {
+    let Some(text) = files::read_text(&context.at(paths::KUBELET_CONF))? else {
+        return Ok(needed(Some("kubelet.conf is not there")));
+    };
+    let Ok(found) = Kubeconfig::parse(&text) else {
+        return Ok(needed(Some("kubelet.conf cannot be read")));
+    };
+    if found.server != step.server {
+        return Ok(needed(Some(format!("kubelet.conf names {}, not {}", found.server, step.server))));
+    }
+    let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
+    if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
+        return Ok(needed(Some("kubelet.conf trusts another certificate authority")));
+    }
+    let Some(pair) = files::read_text(&context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT))? else {
+        return Ok(needed(Some("the client certificate is not there")));
+    };
+    let profile = client_profile(&step.node_name);
+    Ok(needed(why_unfit(&pair, &pair, authority.as_deref(), &profile)))
+}
+
+pub(super) fn apply_client(step: &EnsureKubeletClient, context: &Context) -> Result<(), AgentError> {
+    let (certificate, authority) = signed(&context.attachment)?;
+    let key = pending_key(&pending_path("client", context), certificate)?;
+    let folder = context.at(paths::KUBELET_PKI_DIR);
+    let now = Timestamp::now();
+    // The kubelet's own naming, so that it takes over rotation as if it had asked itself.
+    let name = format!("kubelet-client-{}.pem", now.strftime("%Y-%m-%d-%H-%M-%S"));
+    let pair = zeroize::Zeroizing::new(format!("{certificate}{}", key.as_str()));
+    files::write(&folder.join(&name), SECRET, pair.as_bytes())?;
+    let link = folder.join(CLIENT_CURRENT);
+    let temporary = folder.join(format!(".{CLIENT_CURRENT}.{}", files::nonce()));
+    let target = format!("{}/{name}", paths::KUBELET_PKI_DIR);
+    std::os::unix::fs::symlink(target, &temporary)
+        .and_then(|()| std::fs::rename(&temporary, &link))
+        .map_err(AgentError::file("link", &link))?;
+
+    let current = format!("{}/{CLIENT_CURRENT}", paths::KUBELET_PKI_DIR);
+    let kubeconfig = Kubeconfig {
+        cluster_name: step.cluster_name.clone(),
+        server: step.server.clone(),
+        ca_pem: authority.to_owned(),
+        user_name: KubeconfigName::Kubelet.user_name(&step.node_name),
+        credentials: Credentials::Files { client_certificate: current.clone(), client_key: current },
+    };
+    let text = kubeconfig.to_yaml().map_err(AgentError::pki("write kubelet.conf"))?;
+    files::write(&context.at(paths::KUBELET_CONF), SECRET, text.as_bytes())?;
+    forget_pending("client", context)
+}
+
+pub(super) fn check_serving(step: &EnsureKubeletServing, context: &Context) -> Result<Check, AgentError> {
+    let (certificate, key) = serving_paths(context);
+    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?) else {
+        return Ok(needed(Some("it is not there")));
+    };
+    let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
+    let profile = serving_profile(step);
+    Ok(needed(why_unfit(&certificate, &key, authority.as_deref(), &profile)))
+}
+
+pub(super) fn apply_serving(_: &EnsureKubeletServing, context: &Context) -> Result<(), AgentError> {
+    let (certificate, _) = signed(&context.attachment)?;
+    let key = pending_key(&pending_path("serving", context), certificate)?;
+    let (certificate_path, key_path) = serving_paths(context);
+    files::write(&key_path, SECRET, key.as_bytes())?;
+    files::write(&certificate_path, PUBLIC, certificate.as_bytes())?;
+    forget_pending("serving", context)
+}
+
+/// Makes a key, kept on this host, and returns a certificate request for it.
+pub(crate) fn prepare_request(step: &Step, context: &Context) -> Result<String, AgentError> {
+    let (kind, profile, key_algorithm) = recipe(step)?;
+    let doing = || AgentError::pki(format!("make a request for the kubelet's {kind} certificate"));
+    let key = algorithm(key_algorithm).and_then(PrivateKey::generate).map_err(doing())?;
+    files::make_private_dir(&context.at(paths::PENDING_DIR))?;
+    files::write(&pending_path(kind, context), SECRET, key.to_pem().as_bytes())?;
+    certificate_request(&key, &profile).map_err(doing())
+}
+
+/// Signs a request with this host's cluster CA. Only the public key comes from
+/// the request: what the certificate says is the recipe's.
+pub(crate) fn sign_request(
+    step: &Step,
+    request_pem: &str,
+    context: &Context,
+) -> Result<(String, String), AgentError> {
+    let (kind, profile, _) = recipe(step)?;
+    let authority = load_authority(CertificateName::Apiserver, context)?;
+    let certificate = authority
+        .sign_request(request_pem, &profile, Timestamp::now(), CERTIFICATE_VALIDITY)
+        .map_err(AgentError::pki(format!("sign the kubelet's {kind} certificate")))?;
+    Ok((certificate, authority.certificate_pem().to_owned()))
+}
+
+fn recipe(step: &Step) -> Result<(&'static str, CertificateProfile, &str), AgentError> {
+    match step {
+        Step::EnsureKubeletClient(step) => {
+            Ok(("client", client_profile(&step.node_name), &step.algorithm))
+        }
+        Step::EnsureKubeletServing(step) => Ok(("serving", serving_profile(step), &step.algorithm)),
+        other => Err(AgentError::BadRequest(format!("nothing is signed for: {}", other.describe()))),
+    }
+}
+
+/// Returns the profile of a kubelet's client certificate, backdated like one
+/// that the controller manager signs, so that slow clocks accept it.
+fn client_profile(node_name: &str) -> CertificateProfile {
+    let mut profile = KubeconfigName::Kubelet.profile(node_name);
+    profile.not_before = slipway_pki::NotBefore::Backdated;
+    profile
+}
+
+fn serving_profile(step: &EnsureKubeletServing) -> CertificateProfile {
+    kubelet_serving_profile(&step.node_name, &step.addresses, &[])
+}
+
+fn signed(attachment: &Attachment) -> Result<(&str, &str), AgentError> {
+    match (&attachment.certificate_pem, &attachment.authority_pem) {
+        (Some(certificate), Some(authority)) => Ok((certificate, authority)),
+        _ => Err(AgentError::BadRequest("the signed certificate is missing from the request".into())),
+    }
+}
+
+/// Returns the key that was made for the request that `certificate` answers.
+fn pending_key(path: &PathBuf, certificate: &str) -> Result<zeroize::Zeroizing<String>, AgentError> {
+    let text = std::fs::read_to_string(path).map_err(AgentError::file("read", path))?;
+    let text = zeroize::Zeroizing::new(text);
+    let doing = || AgentError::pki("match the signed certificate with its key");
+    let key = PrivateKey::from_pem(&text).map_err(doing())?;
+    let facts = CertificateFacts::parse(certificate).map_err(doing())?;
+    if facts.matches_key(&key) {
+        Ok(text)
+    } else {
+        Err(AgentError::BadRequest("the signed certificate belongs to another key".to_owned()))
+    }
+}
+
+fn forget_pending(kind: &str, context: &Context) -> Result<(), AgentError> {
+    let path = pending_path(kind, context);
+    std::fs::remove_file(&path).map_err(AgentError::file("delete", &path))
+}
+
+fn pending_path(kind: &str, context: &Context) -> PathBuf {
+    context.at(paths::PENDING_DIR).join(format!("kubelet-{kind}.key"))
+}
+
+fn serving_paths(context: &Context) -> (PathBuf, PathBuf) {
+    let folder = context.at(paths::KUBELET_PKI_DIR);
+    (folder.join("kubelet.crt"), folder.join("kubelet.key"))
+}

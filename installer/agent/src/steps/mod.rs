@@ -1,0 +1,116 @@
+//! Checks, applies and verifies steps: one file per verb or small family of verbs.
+
+mod certificates;
+mod cluster;
+mod files;
+mod images;
+mod kubelet_certificates;
+mod links;
+mod mounts;
+mod pods;
+mod rules;
+mod system;
+mod units;
+mod wait_for;
+
+use slipway_api::{Check, Step};
+
+use crate::AgentError;
+use crate::context::Context;
+
+pub(crate) use cluster::{client, failed};
+pub(crate) use kubelet_certificates::{prepare_request, sign_request};
+pub(crate) use system::module_works;
+pub(crate) use units::is_active as unit_is_active;
+
+/// Returns whether a step has anything to do.
+pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, AgentError> {
+    match step {
+        Step::EnsureDirectory(step) => files::check_directory(step, context),
+        Step::WriteFile(step) => files::check_file(step, context),
+        Step::InstallBlob(step) => files::check_blob(step, context),
+        Step::UnpackArchive(step) => files::check_archive(step, context),
+        Step::FetchFile(step) => files::check_fetch(step, context),
+        Step::LoadModules(step) => Ok(system::check_modules(step)),
+        Step::SetSysctls(step) => system::check_sysctls(step, context),
+        Step::EnsureUnit(step) => units::check_unit(step, context).await,
+        Step::ImportImage(step) => images::check_image(step).await,
+        Step::EnsureAuthority(step) => certificates::check_authority(step, context),
+        Step::EnsureServiceAccountKey(step) => {
+            certificates::check_service_account(step, context)
+        }
+        Step::EnsureCertificate(step) => certificates::check_certificate(step, context),
+        Step::EnsureKubeconfig(step) => certificates::check_kubeconfig(step, context),
+        Step::EnsureKubeletClient(step) => kubelet_certificates::check_client(step, context),
+        Step::EnsureKubeletServing(step) => kubelet_certificates::check_serving(step, context),
+        Step::ApplyObjects(step) => cluster::check_objects(step, context).await,
+        Step::PublishClusterInfo(step) => cluster::check_info(step, context).await,
+        Step::MarkNode(step) => cluster::check_marks(step, context).await,
+        Step::WaitFor(step) => wait_for::check_condition(step, context).await,
+        Step::DrainNode(step) => cluster::check_drained(step, context).await,
+        Step::DeleteNode(step) => cluster::check_deleted(step, context).await,
+        Step::StopUnit(step) => units::check_stopped(step).await,
+        Step::RemovePods(step) => pods::check_pods(step, context).await,
+        Step::UnmountBelow(step) => mounts::check_mounts(step),
+        Step::RemovePath(step) => files::check_removed(step, context),
+        Step::RemoveLinks(step) => links::check_links(step, context),
+        Step::RemoveRules(step) => rules::check_rules(step).await,
+    }
+}
+
+/// Runs a step unless its check is content, and checks again afterwards.
+///
+/// Returns whether anything changed.
+pub(crate) async fn run(step: &Step, context: &Context) -> Result<bool, AgentError> {
+    match check(step, context).await? {
+        Check::Satisfied => return Ok(false),
+        Check::Needed { because } => context.log(because),
+    }
+    apply(step, context).await?;
+    match check(step, context).await? {
+        Check::Satisfied => Ok(true),
+        Check::Needed { because } => Err(AgentError::NotTaken { because }),
+    }
+}
+
+async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
+    match step {
+        Step::EnsureDirectory(step) => files::apply_directory(step, context),
+        Step::WriteFile(step) => files::apply_file(step, context),
+        Step::InstallBlob(step) => files::apply_blob(step, context),
+        Step::UnpackArchive(step) => files::apply_archive(step, context),
+        Step::FetchFile(step) => files::apply_fetch(step, context),
+        Step::LoadModules(step) => system::apply_modules(step).await,
+        Step::SetSysctls(step) => system::apply_sysctls(step, context),
+        Step::EnsureUnit(step) => units::apply_unit(step, context).await,
+        Step::ImportImage(step) => images::apply_image(step, context).await,
+        Step::EnsureAuthority(step) => certificates::apply_authority(step, context),
+        Step::EnsureServiceAccountKey(step) => {
+            certificates::apply_service_account(step, context)
+        }
+        Step::EnsureCertificate(step) => certificates::apply_certificate(step, context),
+        Step::EnsureKubeconfig(step) => certificates::apply_kubeconfig(step, context),
+        Step::EnsureKubeletClient(step) => kubelet_certificates::apply_client(step, context),
+        Step::EnsureKubeletServing(step) => kubelet_certificates::apply_serving(step, context),
+        Step::ApplyObjects(step) => cluster::apply_objects(step, context).await,
+        Step::PublishClusterInfo(step) => cluster::apply_info(step, context).await,
+        Step::MarkNode(step) => cluster::apply_marks(step, context).await,
+        Step::WaitFor(step) => wait_for::apply_condition(step, context).await,
+        Step::DrainNode(step) => cluster::apply_drain(step, context).await,
+        Step::DeleteNode(step) => cluster::apply_delete(step, context).await,
+        Step::StopUnit(step) => units::apply_stop(step).await,
+        Step::RemovePods(step) => pods::apply_pods(step, context).await,
+        Step::UnmountBelow(step) => mounts::apply_mounts(step),
+        Step::RemovePath(step) => files::apply_removed(step, context),
+        Step::RemoveLinks(step) => links::apply_links(step, context).await,
+        Step::RemoveRules(step) => rules::apply_rules(step, context).await,
+    }
+}
+
+/// Returns the check that says `because`, or content where there is nothing to say.
+fn needed(because: Option<impl Into<String>>) -> Check {
+    match because {
+        Some(because) => Check::Needed { because: because.into() },
+        None => Check::Satisfied,
+    }
+}

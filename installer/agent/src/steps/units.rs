@@ -1,0 +1,115 @@
+//! systemd units: running with their files as they are, or stopped.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use slipway_api::Check;
+use slipway_api::step::{EnsureUnit, StopUnit};
+
+use super::needed;
+use crate::context::Context;
+use crate::{AgentError, command};
+
+pub(super) async fn check_unit(step: &EnsureUnit, context: &Context) -> Result<Check, AgentError> {
+    let unit = show(&step.unit).await?;
+    let is = |key: &str, value: &str| unit.get(key).is_some_and(|found| found == value);
+    if !is("ActiveState", "active") {
+        let state = unit.get("ActiveState").map_or("unknown", String::as_str);
+        return Ok(needed(Some(format!("it is {state}"))));
+    }
+    if !is("UnitFileState", "enabled") {
+        return Ok(needed(Some("it is not enabled")));
+    }
+    let started = started_at(&unit);
+    for file in &step.files {
+        let changed = std::fs::metadata(context.at(file)).ok().map(|found| {
+            UNIX_EPOCH + Duration::new(found.ctime().unsigned_abs(), found.ctime_nsec() as u32)
+        });
+        if changed > started {
+            return Ok(needed(Some(format!("{file} changed after it started"))));
+        }
+    }
+    Ok(Check::Satisfied)
+}
+
+pub(super) async fn apply_unit(step: &EnsureUnit, context: &Context) -> Result<(), AgentError> {
+    command::run("systemctl", &["daemon-reload"]).await?;
+    command::run("systemctl", &["enable", &step.unit]).await?;
+    // A unit that failed too often stays down until its counter is cleared.
+    let _ = command::run("systemctl", &["reset-failed", &step.unit]).await;
+    let restarted = command::run("systemctl", &["restart", &step.unit]).await;
+    if restarted.is_err() {
+        let lines = journal_tail(&step.unit).await;
+        lines.into_iter().for_each(|line| context.log(line));
+    }
+    restarted.map(drop)
+}
+
+pub(super) async fn check_stopped(step: &StopUnit) -> Result<Check, AgentError> {
+    let unit = show(&step.unit).await?;
+    let is = |key: &str, value: &str| unit.get(key).is_some_and(|found| found == value);
+    let because = if is("LoadState", "not-found") {
+        None
+    } else if is("ActiveState", "active") || is("ActiveState", "activating") {
+        Some("it is active")
+    } else if is("UnitFileState", "enabled") {
+        Some("it is enabled")
+    } else {
+        None
+    };
+    Ok(needed(because))
+}
+
+pub(super) async fn apply_stop(step: &StopUnit) -> Result<(), AgentError> {
+    command::run("systemctl", &["disable", "--now", &step.unit]).await?;
+    let _ = command::run("systemctl", &["reset-failed", &step.unit]).await;
+    Ok(())
+}
+
+/// Returns the last lines that a unit wrote to the system's journal, without
+/// those that a kubelet repeats while it has no API server.
+pub(crate) async fn journal_tail(unit: &str) -> Vec<String> {
+    let arguments = ["--no-pager", "-o", "cat", "-n", "2000", "-u", unit];
+    let text = command::run("journalctl", &arguments).await.unwrap_or_default();
+    let is_told = |line: &&str| !NOISE.iter().any(|noise| line.contains(noise));
+    let mut lines: Vec<String> =
+        text.lines().rev().filter(is_told).take(20).map(|line| line.chars().take(400).collect()).collect();
+    lines.reverse();
+    lines
+}
+
+/// What a kubelet says over and over while the API server is down.
+const NOISE: [&str; 6] = [
+    "mirror pod",
+    "event.go",
+    "connection refused",
+    "not found\" node=",
+    "Failed to delete cgroup paths",
+    "eviction_manager.go",
+];
+
+/// Returns whether a unit is active.
+pub(crate) async fn is_active(unit: &str) -> bool {
+    let unit = show(unit).await.unwrap_or_default();
+    unit.get("ActiveState").is_some_and(|state| state == "active")
+}
+
+async fn show(unit: &str) -> Result<BTreeMap<String, String>, AgentError> {
+    let properties = "--property=LoadState,ActiveState,UnitFileState,ExecMainStartTimestampMonotonic";
+    let text = command::run("systemctl", &["show", properties, unit]).await?;
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// Returns when the unit's main process started; none where it never did.
+///
+/// systemd gives monotonic microseconds; the offset between the two clocks of
+/// this moment turns them into a time that a file's can be compared with.
+fn started_at(unit: &BTreeMap<String, String>) -> Option<SystemTime> {
+    let started: u64 = unit.get("ExecMainStartTimestampMonotonic")?.parse().ok()?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32);
+    let ago = now.checked_sub(Duration::from_micros(started))?;
+    SystemTime::now().checked_sub(ago)
+}

@@ -1,0 +1,143 @@
+//! Waits for conditions, and says what is missing while it waits.
+
+use std::time::{Duration, Instant};
+
+use slipway_api::step::{Condition, WaitFor};
+use slipway_api::{Check, paths};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{cluster, needed, units};
+use crate::AgentError;
+use crate::context::Context;
+use crate::cri::CriClient;
+use crate::kubernetes::{ApiCondition, Observation};
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(5);
+/// Where the kubelet answers its health check. Source: kubelet's default `healthzPort`.
+const KUBELET_HEALTH: &str = "127.0.0.1:10248";
+
+/// How many log lines of a component a failure shows.
+const LOG_LINES: usize = 10;
+/// The components whose logs explain why an API server does not come up.
+const COMPONENTS: [&str; 2] = ["kube-apiserver", "etcd"];
+
+pub(super) async fn check_condition(step: &WaitFor, context: &Context) -> Result<Check, AgentError> {
+    Ok(needed(missing(&step.condition, context).await))
+}
+
+pub(super) async fn apply_condition(step: &WaitFor, context: &Context) -> Result<(), AgentError> {
+    let deadline = Instant::now() + Duration::from_secs(step.timeout_seconds);
+    let mut said = String::new();
+    loop {
+        let Some(seen) = missing(&step.condition, context).await else { return Ok(()) };
+        if seen != said {
+            context.log(seen.clone());
+            said.clone_from(&seen);
+        }
+        if Instant::now() >= deadline {
+            return Err(timed_out(step, seen).await);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Returns what is missing; none where the condition holds.
+async fn missing(condition: &Condition, context: &Context) -> Option<String> {
+    let look = async {
+        match condition {
+            Condition::KubeletHealthy => kubelet_missing().await,
+            Condition::ApiServerReady => api_server_missing(context).await,
+            Condition::NodeRegistered { node } => {
+                observed(&ApiCondition::NodeRegistered { node: node.clone() }, context).await
+            }
+            Condition::NodeReady { node } => {
+                observed(&ApiCondition::NodeReady { node: node.clone() }, context).await
+            }
+            Condition::DeploymentAvailable { namespace, name } => {
+                let condition = ApiCondition::DeploymentAvailable {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                };
+                observed(&condition, context).await
+            }
+        }
+    };
+    let slow = || Some(format!("no answer within {} s", LOOK.as_secs()));
+    tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| slow())
+}
+
+async fn observed(condition: &ApiCondition, context: &Context) -> Option<String> {
+    match cluster::observe(condition, context).await {
+        Ok(Observation::Met) => None,
+        Ok(Observation::NotYet(seen)) => Some(seen),
+        Err(error) => Some(error.into_failure().to_string()),
+    }
+}
+
+async fn api_server_missing(context: &Context) -> Option<String> {
+    if !context.at(paths::ADMIN_CONF).exists() {
+        return Some("the cluster has not started yet".to_owned());
+    }
+    let ready = async {
+        let client = cluster::client(context, paths::ADMIN_CONF).await?;
+        client.ready().await.map_err(cluster::failed("ask the API server".to_owned()))
+    };
+    ready.await.err().map(|error: AgentError| error.into_failure().to_string())
+}
+
+async fn kubelet_missing() -> Option<String> {
+    let asked = async {
+        let mut stream = TcpStream::connect(KUBELET_HEALTH).await?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.take(4096).read_to_end(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    match asked.await {
+        Ok(answer) if answer.starts_with(b"HTTP/1.0 200") => None,
+        Ok(answer) => {
+            let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            Some(format!("the kubelet answers {}", String::from_utf8_lossy(line)))
+        }
+        Err(error) => Some(format!("the kubelet does not answer: {error}")),
+    }
+}
+
+/// Returns the error of a wait, with the log that explains it.
+async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
+    let (log_tail, help) = match &step.condition {
+        Condition::KubeletHealthy => {
+            (units::journal_tail("kubelet.service").await, "journalctl -u kubelet")
+        }
+        Condition::ApiServerReady => {
+            let mut lines = Vec::new();
+            if let Ok(client) = CriClient::connect(paths::CONTAINERD_SOCKET.as_ref()).await {
+                for component in COMPONENTS {
+                    if let Ok(Some(tail)) = client.container_logs_tail(component, LOG_LINES).await {
+                        lines.push(format!("{component} ({}):", tail.state));
+                        lines.extend(tail.lines);
+                    }
+                }
+            }
+            if lines.is_empty() {
+                lines = units::journal_tail("kubelet.service").await;
+            }
+            (lines, "journalctl -u kubelet, and the files in /var/log/pods")
+        }
+        Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => {
+            (Vec::new(), "journalctl -u kubelet on that node, and kubectl describe node")
+        }
+        Condition::DeploymentAvailable { .. } => (Vec::new(), "kubectl get pods -A"),
+    };
+    AgentError::TimedOut {
+        condition: step.condition.to_string(),
+        seconds: step.timeout_seconds,
+        seen,
+        log_tail,
+        help: format!("look at: {help}"),
+    }
+}

@@ -1,0 +1,63 @@
+//! Bootstrap tokens: made, listed and deleted as kubeadm does.
+
+use std::path::Path;
+use std::time::Duration;
+
+use slipway_api::paths;
+use slipway_api::protocol::{Attachment, Reply, TokenRequest, TokenSummary};
+use tokio::sync::mpsc;
+
+use crate::AgentError;
+use crate::context::Context;
+use crate::kubernetes::{BootstrapToken, BootstrapTokenId};
+use crate::steps::{client, failed};
+
+/// The group that joining nodes authenticate as. Source: kubeadm's
+/// `NodeBootstrapTokenAuthGroup`.
+const NODE_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
+
+/// Answers a request about tokens.
+pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, AgentError> {
+    let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
+    if !context.at(paths::ADMIN_CONF).exists() {
+        return Err(AgentError::BadRequest("this host is no control-plane node yet".to_owned()));
+    }
+    let client = client(&context, paths::ADMIN_CONF).await?;
+    let tokens = match request {
+        TokenRequest::List => {
+            client.list_tokens().await.map_err(failed("list bootstrap tokens".to_owned()))?
+        }
+        TokenRequest::Create { ttl_seconds, description } => {
+            let made = slipway_pki::BootstrapToken::generate()
+                .map_err(AgentError::pki("make a bootstrap token"))?;
+            let failed = || failed("create a bootstrap token".to_owned());
+            let id: BootstrapTokenId = made.id().parse().map_err(failed())?;
+            let mut token = BootstrapToken::new(id, made.expose_secret()).map_err(failed())?;
+            if let Some(seconds) = ttl_seconds {
+                token = token.expiring_in(Duration::from_secs(seconds));
+            }
+            token.description = description.unwrap_or_default();
+            token.usages = vec!["signing".to_owned(), "authentication".to_owned()];
+            token.groups = vec![NODE_GROUP.to_owned()];
+            client.create_token(&token).await.map_err(failed())?;
+            vec![token]
+        }
+        TokenRequest::Delete { id } => {
+            let doing = || failed(format!("delete bootstrap token {id}"));
+            let id: BootstrapTokenId = id.parse().map_err(doing())?;
+            let changed = client.delete_token(&id).await.map_err(doing())?;
+            return Ok(Reply::Done { changed });
+        }
+    };
+    Ok(Reply::Tokens { tokens: tokens.iter().map(summary).collect() })
+}
+
+fn summary(token: &BootstrapToken) -> TokenSummary {
+    TokenSummary {
+        token: format!("{}.{}", token.id, token.secret()),
+        expires: token.expires_at.map(|at| at.to_string()),
+        usages: token.usages.clone(),
+        description: Some(token.description.clone()).filter(|text| !text.is_empty()),
+        groups: token.groups.clone(),
+    }
+}
