@@ -82,8 +82,8 @@ pub struct HostFacts {
     pub bridge_netfilter: bool,
     /// Sysctls that Kubernetes cares for; absent ones are not listed.
     pub sysctls: BTreeMap<String, String>,
-    /// TCP ports that are listened on, with the listening program where known.
-    pub listening: BTreeMap<u16, String>,
+    /// TCP ports that are listened on.
+    pub listening: Vec<Listener>,
     /// Free and total space of the file systems that Kubernetes uses, by path.
     pub disks: BTreeMap<String, Disk>,
     /// The container runtime that is installed, if any.
@@ -107,6 +107,15 @@ pub struct HostFacts {
     pub resolv_conf: Option<String>,
     /// Folders with CA certificates that static Pods mount, as kubeadm looks for them.
     pub ca_certificate_dirs: Vec<String>,
+}
+
+/// A listening TCP socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Listener {
+    /// Its port.
+    pub port: u16,
+    /// The program that listens, where it can be told.
+    pub program: Option<String>,
 }
 
 /// A network link.

@@ -25,7 +25,7 @@ pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageB
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};
 pub use facts::{
     CertificateSummary, ClusterFacts, Disk, ExistingCluster, Facts, HostFacts, HostState,
-    KubeletFacts, Link, NodeFacts, RuntimeFacts,
+    KubeletFacts, Link, Listener, NodeFacts, RuntimeFacts,
 };
 pub use failure::Failure;
 pub use finding::{Finding, Severity};

@@ -159,7 +159,7 @@ pub struct FromAgent {
 
 /// What an agent says about a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "message", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum AgentMessage {
     /// Something happened meanwhile.
     Event(StepEvent),
@@ -281,5 +281,23 @@ pub struct TokenSummary {
 impl std::fmt::Debug for TokenSummary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("TokenSummary([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_survive_the_way_over_the_wire() {
+        let cluster = Reply::ClusterFacts { facts: None };
+        let missing = Reply::MissingBlobs { missing: vec![Sha256Digest::of("x")] };
+        let failed = AgentMessage::Failed(Failure::because("no").with_help("yes"));
+        let replies = [cluster, missing].map(|reply| AgentMessage::Reply(Box::new(reply)));
+        for message in replies.into_iter().chain([failed]) {
+            let line = serde_json::to_string(&FromAgent { id: u64::MAX, message: message.clone() }).unwrap();
+            let read: FromAgent = serde_json::from_str(&line).unwrap();
+            assert_eq!(read.message, message);
+        }
     }
 }

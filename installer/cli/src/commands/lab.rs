@@ -118,7 +118,7 @@ async fn list(output: Output) -> Result<(), CliError> {
                 "{:<16} {:<12} {:<18} {:<8} FOLDER",
                 "NAME", "KUBERNETES", "SUBNET", "RUNNING"
             );
-            for lab in labs {
+            for lab in &labs {
                 let running = format!("{}/{}", lab.running, lab.hosts);
                 println!(
                     "{:<16} {:<12} {:<18} {running:<8} {}",
@@ -130,19 +130,19 @@ async fn list(output: Output) -> Result<(), CliError> {
             }
         }
         Output::Json => {
-            let rows: Vec<_> = labs
-                .iter()
-                .map(|lab| {
-                    serde_json::json!({
-                        "name": lab.name,
-                        "kubernetesVersion": lab.kubernetes_version,
-                        "subnet": lab.subnet,
-                        "hosts": lab.hosts,
-                        "running": lab.running,
-                        "folder": lab.directory,
-                    })
-                })
-                .collect();
+            let mut rows = Vec::new();
+            for lab in &labs {
+                let escaped = Lab::escaped_packets(&lab.name).await.ok();
+                rows.push(serde_json::json!({
+                    "name": lab.name,
+                    "kubernetesVersion": lab.kubernetes_version,
+                    "subnet": lab.subnet,
+                    "hosts": lab.hosts,
+                    "running": lab.running,
+                    "folder": lab.directory,
+                    "escapedPackets": escaped,
+                }));
+            }
             println!("{}", serde_json::Value::from(rows));
         }
     }

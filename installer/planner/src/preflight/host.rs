@@ -75,12 +75,9 @@ fn check_ports(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         Role::Worker => &WORKER_PORTS,
     };
     for port in ports {
-        if let Some(program) = subject.facts.listening.get(port) {
-            let program = if program.is_empty() {
-                "another program"
-            } else {
-                program
-            };
+        let listener = subject.facts.listening.iter().find(|listener| listener.port == *port);
+        if let Some(listener) = listener {
+            let program = listener.program.as_deref().unwrap_or("another program");
             found.push(subject.error(
                 &format!("Port-{port}"),
                 format!("{program} listens on TCP port {port}"),

@@ -1,0 +1,155 @@
+//! Plans as people read them, and what must hold for every plan.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use slipway_api::{Check, Plan, RuntimeFacts, HostState};
+use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
+use support::{bare_facts, manifest, spec};
+
+fn page(plan: &Plan) -> String {
+    let line = |step: &slipway_api::PlannedStep| format!("{:<18} {:<5} {}\n", step.phase, step.host, step.step.describe());
+    plan.steps.iter().map(line).collect()
+}
+
+fn whole_plan() -> Plan {
+    let spec = spec();
+    plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &Scope::All)
+        .expect("everything is there")
+}
+
+#[test]
+fn a_new_cluster_is_planned_in_kubeadm_s_phases() {
+    insta::assert_snapshot!(page(&whole_plan()));
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let bytes = |plan: &Plan| serde_json::to_vec(plan).expect("plans have only string keys");
+    assert_eq!(bytes(&whole_plan()), bytes(&whole_plan()));
+}
+
+#[test]
+fn every_step_needs_only_steps_before_it() {
+    let mut before = BTreeSet::new();
+    for step in whole_plan().steps {
+        for need in step.needs.iter().chain(&step.reruns_after) {
+            assert!(before.contains(need), "{} needs {need}, which comes later", step.id);
+        }
+        assert!(before.insert(step.id.clone()), "{} is there twice", step.id);
+    }
+}
+
+#[test]
+fn a_plan_without_anything_left_is_empty() {
+    let plan = whole_plan();
+    let checks = plan.steps.iter().map(|step| (step.id.clone(), Check::Satisfied)).collect();
+    assert!(plan.without_satisfied(&checks).is_empty());
+}
+
+#[test]
+fn a_changed_kubelet_configuration_restarts_the_kubelet_and_nothing_else() {
+    let plan = whole_plan();
+    let changed = "w-1/kubelet-start/write /var/lib/kubelet/config.yaml";
+    let checks: BTreeMap<_, _> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let check = if step.id.as_str() == changed {
+                Check::Needed { because: "its content differs".to_owned() }
+            } else {
+                Check::Satisfied
+            };
+            (step.id.clone(), check)
+        })
+        .collect();
+    let left = plan.without_satisfied(&checks);
+    let steps: Vec<_> = left.steps.iter().map(|step| (step.step.describe(), step.because.as_str())).collect();
+    assert_eq!(
+        steps,
+        [
+            ("write /var/lib/kubelet/config.yaml".to_owned(), "its content differs"),
+            ("start kubelet.service".to_owned(), "after: write /var/lib/kubelet/config.yaml"),
+            ("wait until the kubelet is healthy".to_owned(), "after: start kubelet.service"),
+        ]
+    );
+}
+
+#[test]
+fn a_plan_holds_no_private_key() {
+    let text = serde_json::to_string(&whole_plan()).expect("plans have only string keys");
+    assert!(!text.contains("PRIVATE KEY"));
+}
+
+#[test]
+fn one_more_worker_touches_no_other_worker() {
+    let spec = spec();
+    let scope = Scope::Hosts(BTreeSet::from(["w-2".parse().unwrap()]));
+    let plan =
+        plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &scope).unwrap();
+    assert!(plan.steps.iter().all(|step| step.host.as_str() != "w-1"));
+}
+
+#[test]
+fn an_adopted_runtime_is_left_alone() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.runtime = Some(RuntimeFacts {
+            socket: "/run/containerd/containerd.sock".to_owned(),
+            name: "containerd".to_owned(),
+            version: "1.7.24".to_owned(),
+            cgroup_driver: Some("systemd".to_owned()),
+            ready: true,
+            is_ours: false,
+        });
+    }
+    let plan = plan_cluster(&spec, &facts, &manifest(&spec.kubernetes_version), &Scope::All).unwrap();
+    let on_w1 = plan.steps.iter().filter(|step| step.host.as_str() == "w-1");
+    assert!(on_w1.clone().count() > 10);
+    for step in on_w1 {
+        let text = step.step.describe();
+        assert!(!text.contains("containerd") && !text.contains("runc"), "{text}");
+    }
+}
+
+#[test]
+fn several_control_planes_are_refused_for_now() {
+    let mut spec = spec();
+    spec.hosts[1].role = slipway_api::Role::ControlPlane;
+    let error =
+        plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &Scope::All).unwrap_err();
+    assert!(matches!(error, PlanError::SeveralControlPlanes { count: 2 }), "{error}");
+}
+
+#[test]
+fn a_bundle_for_another_version_is_named() {
+    let spec = spec();
+    let other = manifest(&"1.35.4".parse().unwrap());
+    let error = plan_cluster(&spec, &bare_facts(&spec), &other, &Scope::All).unwrap_err();
+    assert_eq!(error.to_string(), "kubelet v1.36.3 for amd64 is not in the bundle");
+}
+
+#[test]
+fn the_whole_cluster_is_removed_workers_first() {
+    let spec = spec();
+    let removal = Removal {
+        hosts: spec.hosts.iter().map(|host| host.name.clone()).collect(),
+        drain_timeout_seconds: 300,
+        delete_empty_dir_data: false,
+    };
+    insta::assert_snapshot!(page(&plan_removal(&spec, &bare_facts(&spec), &removal).unwrap()));
+}
+
+#[test]
+fn the_only_control_plane_does_not_leave_workers_behind() {
+    let spec = spec();
+    let removal = Removal {
+        hosts: BTreeSet::from(["cp-1".parse().unwrap()]),
+        drain_timeout_seconds: 300,
+        delete_empty_dir_data: false,
+    };
+    let error = plan_removal(&spec, &bare_facts(&spec), &removal).unwrap_err();
+    assert!(matches!(error, PlanError::LastControlPlane { .. }), "{error}");
+}

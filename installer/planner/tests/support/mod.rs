@@ -1,0 +1,131 @@
+//! A cluster file, facts and a bundle's manifest for tests, all made up.
+
+use slipway_api::{
+    Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION, CONTAINERD_VERSION,
+    ClusterFile, ClusterSpec, Disk, ExistingCluster, Facts, HostFacts, HostState, Image, ImageBlob,
+    KubernetesVersion, Link, Listener, RUNC_VERSION, Release, Sha256Digest,
+};
+
+/// Returns the cluster `harbour`: one control-plane host and two workers.
+pub fn spec() -> ClusterSpec {
+    let text = "apiVersion: slipway.dev/v1alpha1\n\
+                kind: Cluster\n\
+                metadata: { name: harbour }\n\
+                spec:\n\
+                \x20 kubernetesVersion: 1.36.3\n\
+                \x20 hosts:\n\
+                \x20   - { name: cp-1, address: 192.0.2.11, role: control-plane }\n\
+                \x20   - { name: w-1, address: 192.0.2.21, role: worker, labels: { disk: ssd } }\n\
+                \x20   - { name: w-2, address: 192.0.2.22, role: worker }\n";
+    ClusterFile::parse(text, "harbour.yaml").expect("the file is right").spec
+}
+
+/// Returns the facts of bare hosts, all reached.
+pub fn bare_facts(spec: &ClusterSpec) -> Facts {
+    let hosts = spec.hosts.iter().map(|host| {
+        let facts = bare_host(host.name.as_str(), host.node_ip);
+        (host.name.clone(), HostState::Reached(Box::new(facts)))
+    });
+    Facts { hosts: hosts.collect(), cluster: None }
+}
+
+/// Returns the facts of an ordinary server with nothing on it.
+pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
+    let disk = Disk { total: 100 << 30, available: 60 << 30 };
+    HostFacts {
+        observed_at: jiff::Timestamp::UNIX_EPOCH,
+        hostname: name.to_owned(),
+        architecture: Architecture::Amd64,
+        os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        kernel: "6.1.0".to_owned(),
+        cpus: 4,
+        memory_bytes: 8 << 30,
+        swap: Vec::new(),
+        machine_id: Some(format!("id-of-{name}")),
+        product_uuid: Some(format!("uuid-of-{name}")),
+        links: vec![Link {
+            name: "eth0".to_owned(),
+            mac: Some(format!("mac-of-{name}")),
+            addresses: vec![address],
+            mtu: 1500,
+        }],
+        default_route: Some("eth0".to_owned()),
+        routes: vec!["0.0.0.0/0".to_owned(), "192.0.2.0/24".to_owned()],
+        cgroup_version: 2,
+        cgroup_controllers: ["cpu", "cpuset", "memory", "pids"].map(str::to_owned).to_vec(),
+        overlay: true,
+        bridge_netfilter: true,
+        sysctls: [
+            ("net.bridge.bridge-nf-call-iptables", "1"),
+            ("net.bridge.bridge-nf-call-ip6tables", "1"),
+            ("net.ipv4.ip_forward", "1"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+        listening: vec![Listener { port: 22, program: Some("sshd".to_owned()) }],
+        disks: ["/var/lib/kubelet", "/var/lib/containerd", "/var/lib/slipway"]
+            .map(|path| (path.to_owned(), disk))
+            .into(),
+        runtime: None,
+        kubelet: None,
+        existing: ExistingCluster::default(),
+        missing_programs: Vec::new(),
+        can_raise_limits: true,
+        container: None,
+        noexec: Vec::new(),
+        is_root: true,
+        resolv_conf: None,
+        ca_certificate_dirs: vec!["/etc/ca-certificates".to_owned(), "/usr/share/ca-certificates".to_owned()],
+    }
+}
+
+/// Returns the manifest of a bundle with everything that `version` needs.
+pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
+    let release = Release::of(version).expect("the version is supported");
+    let kubernetes = version.to_string();
+    let artifacts = [
+        ("kubelet", kubernetes.as_str(), &[][..]),
+        ("kubeadm", &kubernetes, &[]),
+        ("kubectl", &kubernetes, &[]),
+        ("runc", RUNC_VERSION, &[]),
+        ("containerd", CONTAINERD_VERSION, &["bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"]),
+        ("cni-plugins", CNI_PLUGINS_VERSION, &["bridge", "host-local", "loopback", "portmap"]),
+    ];
+    let artifacts = artifacts.map(|(name, version, members)| Artifact {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: Architecture::Amd64,
+        source: "made up".to_owned(),
+        blob: blob(name),
+        members: members
+            .iter()
+            .map(|path| ArchiveMember {
+                path: (*path).to_owned(),
+                mode: 0o755,
+                sha256: Sha256Digest::of(path),
+                size: 1,
+            })
+            .collect(),
+    });
+    let images = release.control_plane_images().into_iter().chain(release.node_images());
+    let part = |name: String| ImageBlob { media_type: "application/octet-stream".to_owned(), blob: blob(&name) };
+    BundleManifest {
+        format: BundleManifest::FORMAT,
+        created_by: "test".to_owned(),
+        kubernetes_versions: vec![version.clone()],
+        artifacts: artifacts.to_vec(),
+        images: images
+            .map(|reference| Image {
+                manifest: part(format!("manifest of {reference}")),
+                config: part(format!("config of {reference}")),
+                layers: vec![part("a layer that all share".to_owned()), part(format!("layer of {reference}"))],
+                architecture: Architecture::Amd64,
+                reference,
+            })
+            .collect(),
+    }
+}
+
+fn blob(name: &str) -> Blob {
+    Blob { sha256: Sha256Digest::of(name), size: name.len() as u64 }
+}
