@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn render(machine: &Machine) -> Vec<Value> {
+    fn render_text(machine: &Machine) -> String {
         let spec = LabSpec {
             name: "dev".to_owned(),
             control_planes: 1,
@@ -108,8 +108,12 @@ mod tests {
             kubernetes_version: "v1.36.3".to_owned(),
         };
         let hosts = spec.planned_hosts("10.77.1.0/24".parse().expect("a subnet"));
-        let text = render_cluster_file(&spec, &hosts, Path::new("/home/a b/labs/dev"), machine);
-        text.split("---\n")
+        render_cluster_file(&spec, &hosts, Path::new("/home/a b/labs/dev"), machine)
+    }
+
+    fn render(machine: &Machine) -> Vec<Value> {
+        render_text(machine)
+            .split("---\n")
             .map(|document| serde_saphyr::from_str(document).expect("YAML"))
             .collect()
     }
@@ -156,5 +160,17 @@ mod tests {
         assert_eq!(documents[1]["failCgroupV1"], false);
         assert_eq!(documents[1]["failSwapOn"], false);
         assert_eq!(documents[1]["evictionHard"]["nodefs.available"], "1Gi");
+    }
+
+    #[test]
+    fn slipway_reads_the_file_without_complaint() {
+        let text = render_text(&Machine {
+            has_cgroup_v1: true,
+            has_swap: true,
+            is_short_of_disk: true,
+            ..machine()
+        });
+        let file = slipway_api::ClusterFile::parse(&text, "cluster.yaml");
+        assert!(file.is_ok(), "{:?}", file.err());
     }
 }
