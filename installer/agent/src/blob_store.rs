@@ -20,7 +20,9 @@ pub(crate) struct BlobStore {
 impl BlobStore {
     /// Returns the store in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self {
+            folder: folder.into(),
+        }
     }
 
     /// Returns where the blob is, or would be.
@@ -58,14 +60,23 @@ impl BlobStore {
         blob: &Blob,
         reader: &mut (impl AsyncRead + Unpin),
     ) -> Result<(), AgentError> {
-        let cannot_write = |source| AgentError::File { doing: "write", path: temporary.to_owned(), source };
-        let mut file = tokio::fs::File::create(temporary).await.map_err(cannot_write)?;
+        let cannot_write = |source| AgentError::File {
+            doing: "write",
+            path: temporary.to_owned(),
+            source,
+        };
+        let mut file = tokio::fs::File::create(temporary)
+            .await
+            .map_err(cannot_write)?;
         let mut hash = Sha256::new();
         let mut left = blob.size;
         let mut buffer = vec![0; CHUNK];
         while left > 0 {
             let want = buffer.len().min(usize::try_from(left).unwrap_or(CHUNK));
-            let got = reader.read(&mut buffer[..want]).await.map_err(cannot_write)?;
+            let got = reader
+                .read(&mut buffer[..want])
+                .await
+                .map_err(cannot_write)?;
             if got == 0 {
                 let early = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
                 return Err(cannot_write(early));
@@ -76,7 +87,10 @@ impl BlobStore {
         }
         let found = Sha256Digest::from_bytes(hash.finalize().into());
         if found != blob.sha256 {
-            return Err(AgentError::WrongBlob { expected: blob.sha256, found });
+            return Err(AgentError::WrongBlob {
+                expected: blob.sha256,
+                found,
+            });
         }
         file.sync_all().await.map_err(cannot_write)?;
         std::fs::rename(temporary, self.path(blob)).map_err(cannot_write)
@@ -88,7 +102,10 @@ mod tests {
     use super::*;
 
     fn blob_of(bytes: &[u8]) -> Blob {
-        Blob { sha256: Sha256Digest::of(bytes), size: bytes.len() as u64 }
+        Blob {
+            sha256: Sha256Digest::of(bytes),
+            size: bytes.len() as u64,
+        }
     }
 
     #[tokio::test]
@@ -96,7 +113,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = BlobStore::new(folder.path());
         let good = blob_of(b"hello");
-        store.receive(&good, &mut &b"hello and more"[..]).await.unwrap();
+        store
+            .receive(&good, &mut &b"hello and more"[..])
+            .await
+            .unwrap();
         assert!(store.has(&good));
 
         let bad = blob_of(b"world");

@@ -40,8 +40,11 @@ pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFa
     }
     let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
     let client = client(&context, paths::ADMIN_CONF).await?;
-    let (version, nodes, unhealthy) =
-        tokio::join!(client.server_version(), client.nodes(), unhealthy_addons(&client));
+    let (version, nodes, unhealthy) = tokio::join!(
+        client.server_version(),
+        client.nodes(),
+        unhealthy_addons(&client)
+    );
     let nodes = nodes.map_err(failed("list nodes".to_owned()))?;
     Ok(Some(ClusterFacts {
         api_server_version: version.map_err(failed("read the API server's version".to_owned()))?,
@@ -85,7 +88,11 @@ async fn unhealthy_addons(client: &ApiClient) -> Vec<String> {
     });
     let found = futures::future::join_all(looks).await;
     // An addon that was not asked for does not exist, and that is no illness.
-    found.into_iter().flatten().filter(|seen| !seen.ends_with("does not exist")).collect()
+    found
+        .into_iter()
+        .flatten()
+        .filter(|seen| !seen.ends_with("does not exist"))
+        .collect()
 }
 
 fn gather_certificates(root: &Path) -> Vec<CertificateSummary> {
@@ -98,8 +105,10 @@ fn gather_certificates(root: &Path) -> Vec<CertificateSummary> {
     for name in KUBECONFIGS {
         let path = under(root, paths::KUBERNETES_DIR).join(format!("{name}.conf"));
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        if let Ok(Kubeconfig { credentials: Credentials::Embedded { cert_pem, .. }, .. }) =
-            Kubeconfig::parse(&text)
+        if let Ok(Kubeconfig {
+            credentials: Credentials::Embedded { cert_pem, .. },
+            ..
+        }) = Kubeconfig::parse(&text)
         {
             found.extend(summary(&format!("{name}.conf"), &cert_pem));
         }
@@ -109,5 +118,8 @@ fn gather_certificates(root: &Path) -> Vec<CertificateSummary> {
 
 fn summary(name: &str, pem: &str) -> Option<CertificateSummary> {
     let facts = CertificateFacts::parse(pem).ok()?;
-    Some(CertificateSummary { name: name.to_owned(), not_after: facts.not_after })
+    Some(CertificateSummary {
+        name: name.to_owned(),
+        not_after: facts.not_after,
+    })
 }

@@ -23,7 +23,10 @@ pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<String, Age
     child
         .args(arguments)
         .env("LC_ALL", "C")
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let output = match tokio::time::timeout(LIMIT, child.output()).await {

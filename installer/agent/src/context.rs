@@ -21,7 +21,11 @@ pub(crate) struct Context {
 impl Context {
     /// Returns the context of a step on the host whose file tree is at `root`.
     pub fn new(root: &Path, events: UnboundedSender<StepEvent>, attachment: Attachment) -> Self {
-        Self { root: root.to_owned(), events, attachment }
+        Self {
+            root: root.to_owned(),
+            events,
+            attachment,
+        }
     }
 
     /// Returns where an absolute path of the host really is.
@@ -37,7 +41,11 @@ impl Context {
     /// Returns the file of a blob.
     pub fn blob(&self, blob: &Blob) -> Result<PathBuf, AgentError> {
         let store = BlobStore::new(self.at(paths::BLOB_DIR));
-        if store.has(blob) { Ok(store.path(blob)) } else { Err(AgentError::MissingBlob(blob.sha256)) }
+        if store.has(blob) {
+            Ok(store.path(blob))
+        } else {
+            Err(AgentError::MissingBlob(blob.sha256))
+        }
     }
 
     /// Reports one line.
@@ -48,6 +56,10 @@ impl Context {
 
     /// Reports how far the step is.
     pub fn progress(&self, done: u64, total: u64, doing: impl Into<String>) {
-        let _ = self.events.send(StepEvent::Progress { done, total, doing: doing.into() });
+        let _ = self.events.send(StepEvent::Progress {
+            done,
+            total,
+            doing: doing.into(),
+        });
     }
 }

@@ -26,7 +26,10 @@ pub(crate) struct Dispatcher {
 impl Dispatcher {
     /// Returns a dispatcher for the host whose file tree is at `root`.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, lock: Mutex::new(None) }
+        Self {
+            root,
+            lock: Mutex::new(None),
+        }
     }
 
     /// Answers one request; `on_event` is called while a step runs.
@@ -45,11 +48,16 @@ impl Dispatcher {
             Request::MissingBlobs { blobs } => {
                 let store = BlobStore::new(under(&self.root, paths::BLOB_DIR));
                 let missing = blobs.iter().filter(|blob| !store.has(blob));
-                Ok(Reply::MissingBlobs { missing: missing.map(|blob| blob.sha256).collect() })
+                Ok(Reply::MissingBlobs {
+                    missing: missing.map(|blob| blob.sha256).collect(),
+                })
             }
-            Request::RunStep { run, id, step, attachment } => {
-                self.run_step(run, id, *step, attachment, on_event).await
-            }
+            Request::RunStep {
+                run,
+                id,
+                step,
+                attachment,
+            } => self.run_step(run, id, *step, attachment, on_event).await,
             Request::PrepareCertificate { step } => {
                 let request_pem = steps::prepare_request(&step, &self.quiet_context())?;
                 Ok(Reply::CertificateRequest { request_pem })
@@ -57,13 +65,18 @@ impl Dispatcher {
             Request::SignCertificate { step, request_pem } => {
                 let (certificate_pem, authority_pem) =
                     steps::sign_request(&step, &request_pem, &self.quiet_context())?;
-                Ok(Reply::Certificate { certificate_pem, authority_pem })
+                Ok(Reply::Certificate {
+                    certificate_pem,
+                    authority_pem,
+                })
             }
             Request::ReadPublicFile { file } => self.read(file.path()),
             Request::ReadAdminKubeconfig => self.read(paths::ADMIN_CONF),
             Request::ReadJournal { run } => {
                 let journal = Journal::new(&under(&self.root, paths::RUN_DIR));
-                Ok(Reply::Journal { entries: journal.read(run.as_ref())? })
+                Ok(Reply::Journal {
+                    entries: journal.read(run.as_ref())?,
+                })
             }
             Request::Lock { holder } => {
                 let lock = HostLock::take(&under(&self.root, paths::LOCK_FILE), &holder)?;
@@ -82,12 +95,17 @@ impl Dispatcher {
                 // A check that cannot tell says so as a reason: running the step
                 // will meet the same trouble and report it in full.
                 let check = steps::check(&step, &context).await.unwrap_or_else(|error| {
-                    slipway_api::Check::Needed { because: error.into_failure().to_string() }
+                    slipway_api::Check::Needed {
+                        because: error.into_failure().to_string(),
+                    }
                 });
                 (id, check)
             }
         });
-        let checks: BTreeMap<_, _> = futures::future::join_all(checks).await.into_iter().collect();
+        let checks: BTreeMap<_, _> = futures::future::join_all(checks)
+            .await
+            .into_iter()
+            .collect();
         Ok(Reply::Checks { checks })
     }
 
@@ -126,7 +144,11 @@ impl Dispatcher {
     }
 
     fn quiet_context(&self) -> Context {
-        Context::new(&self.root, mpsc::unbounded_channel().0, Attachment::default())
+        Context::new(
+            &self.root,
+            mpsc::unbounded_channel().0,
+            Attachment::default(),
+        )
     }
 
     fn read(&self, path: &str) -> Result<Reply, AgentError> {

@@ -105,7 +105,11 @@ impl AgentError {
     /// Returns a function that says what was tried on `path`.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File { doing, path, source }
+        move |source| Self::File {
+            doing,
+            path,
+            source,
+        }
     }
 
     /// Returns a function that says which key or certificate was worked on.
@@ -124,10 +128,13 @@ impl AgentError {
             }
             Self::Kubernetes { source, .. } => failure.help = source.help(),
             Self::Locked { .. } => {
-                failure.help = Some("wait until that run has ended; `slipway logs` shows it".into());
+                failure.help =
+                    Some("wait until that run has ended; `slipway logs` shows it".into());
             }
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                failure.help = Some("free some space on that file system and run the same command again".into());
+                failure.help = Some(
+                    "free some space on that file system and run the same command again".into(),
+                );
             }
             _ => {}
         }

@@ -13,7 +13,11 @@ use crate::AgentError;
 /// Returns a text that no other call on this host returns at the same time.
 pub(crate) fn nonce() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{}-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Makes a folder with its parents, mode 0700 where it is new.
@@ -41,7 +45,9 @@ pub(crate) fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), AgentE
 
 /// Does the same with what `reader` gives.
 pub(crate) fn write_from(path: &Path, mode: u32, reader: &mut dyn Read) -> Result<(), AgentError> {
-    let parent = path.parent().expect("every path that is written has a parent");
+    let parent = path
+        .parent()
+        .expect("every path that is written has a parent");
     make_dir(parent)?;
     let temporary = temporary_beside(path);
     let result = (|| {
@@ -80,7 +86,9 @@ pub(crate) fn digest(path: &Path) -> Result<Option<Sha256Digest>, AgentError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let got = file.read(&mut buffer).map_err(AgentError::file("read", path))?;
+        let got = file
+            .read(&mut buffer)
+            .map_err(AgentError::file("read", path))?;
         if got == 0 {
             return Ok(Some(Sha256Digest::from_bytes(hash.finalize().into())));
         }
@@ -98,7 +106,11 @@ pub(crate) fn read_text(path: &Path) -> Result<Option<String>, AgentError> {
 }
 
 /// Returns why a file is not the one with this digest and mode; none if it is.
-pub(crate) fn difference(path: &Path, sha256: Sha256Digest, mode: u32) -> Result<Option<String>, AgentError> {
+pub(crate) fn difference(
+    path: &Path,
+    sha256: Sha256Digest,
+    mode: u32,
+) -> Result<Option<String>, AgentError> {
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
         Err(error) if is_absent(&error) => return Ok(Some("it is not there".to_owned())),
@@ -115,7 +127,10 @@ pub(crate) fn difference(path: &Path, sha256: Sha256Digest, mode: u32) -> Result
 }
 
 fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+    )
 }
 
 #[cfg(test)]
@@ -131,7 +146,10 @@ mod tests {
             let sha256 = Sha256Digest::of(content);
             assert_eq!(difference(&path, sha256, 0o600).unwrap(), None);
         }
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
         let mode = difference(&path, Sha256Digest::of("second"), 0o644).unwrap();
         assert_eq!(mode.as_deref(), Some("its mode is 0600, not 0644"));
     }

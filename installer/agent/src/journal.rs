@@ -17,7 +17,9 @@ pub(crate) struct Journal {
 impl Journal {
     /// Returns the journals in `folder`.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     /// Appends an event and syncs it to disk.
@@ -26,7 +28,11 @@ impl Journal {
             .ok_or_else(|| AgentError::BadRequest("the run's ID is not one".to_owned()))?;
         files::make_private_dir(&self.folder)?;
         let path = self.file(&run);
-        let entry = Entry { at: Timestamp::now(), run, event };
+        let entry = Entry {
+            at: Timestamp::now(),
+            run,
+            event,
+        };
         let mut line = serde_json::to_vec(&entry).expect("an entry has only string keys");
         line.push(b'\n');
         let result = std::fs::OpenOptions::new()
@@ -48,9 +54,14 @@ impl Journal {
             Some(run) => RunId::parse(run.as_str()),
             None => self.newest(),
         };
-        let Some(run) = run else { return Ok(Vec::new()) };
+        let Some(run) = run else {
+            return Ok(Vec::new());
+        };
         let text = files::read_text(&self.file(&run))?.unwrap_or_default();
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     fn file(&self, run: &RunId) -> PathBuf {
@@ -76,7 +87,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::new(folder.path());
         let run = RunId::new(Timestamp::UNIX_EPOCH, 1);
-        let event = Event::RunFinished { outcome: slipway_api::Outcome::Succeeded };
+        let event = Event::RunFinished {
+            outcome: slipway_api::Outcome::Succeeded,
+        };
         journal.append(&run, event.clone()).unwrap();
         let path = journal.file(&run);
         let mut text = std::fs::read_to_string(&path).unwrap();

@@ -34,7 +34,9 @@ impl HostLock {
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
-            return Err(AgentError::Locked { holder: holder.trim().to_owned() });
+            return Err(AgentError::Locked {
+                holder: holder.trim().to_owned(),
+            });
         }
         let written = file
             .set_len(0)
@@ -55,7 +57,10 @@ mod tests {
         let path = folder.path().join("lock");
         let first = HostLock::take(&path, "ops@laptop/42/run-1").unwrap();
         let error = HostLock::take(&path, "other").err().unwrap();
-        assert_eq!(error.to_string(), "another run holds this host: ops@laptop/42/run-1");
+        assert_eq!(
+            error.to_string(),
+            "another run holds this host: ops@laptop/42/run-1"
+        );
         drop(first);
         assert!(HostLock::take(&path, "other").is_ok());
     }

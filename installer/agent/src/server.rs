@@ -7,7 +7,9 @@ use slipway_api::paths;
 use slipway_api::protocol::{
     AgentMessage, BlobReceived, Channel, FromAgent, Hello, MAX_LINE, PROTOCOL, ToAgent,
 };
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -25,10 +27,15 @@ pub async fn serve(
     mut writer: impl AsyncWrite + Unpin + Send,
     root: PathBuf,
 ) -> std::io::Result<()> {
-    let hello = Hello { version: env!("CARGO_PKG_VERSION").to_owned(), protocol: PROTOCOL };
+    let hello = Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+    };
     write_line(&mut writer, &hello).await?;
     let mut reader = BufReader::with_capacity(1 << 20, reader);
-    let Some(first) = read_line(&mut reader).await? else { return Ok(()) };
+    let Some(first) = read_line(&mut reader).await? else {
+        return Ok(());
+    };
     match parse::<Channel>(&first)? {
         Channel::Blob(blob) => {
             let store = BlobStore::new(under(&root, paths::BLOB_DIR));
@@ -121,7 +128,9 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<
     let limit = MAX_LINE as u64 + 1;
     let got = reader.take(limit).read_until(b'\n', &mut line).await?;
     if got as u64 == limit {
-        return Err(std::io::Error::other("a line is longer than the protocol allows"));
+        return Err(std::io::Error::other(
+            "a line is longer than the protocol allows",
+        ));
     }
     Ok((got > 0).then_some(line))
 }

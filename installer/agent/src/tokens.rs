@@ -20,14 +20,20 @@ const NODE_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, AgentError> {
     let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
     if !context.at(paths::ADMIN_CONF).exists() {
-        return Err(AgentError::BadRequest("this host is no control-plane node yet".to_owned()));
+        return Err(AgentError::BadRequest(
+            "this host is no control-plane node yet".to_owned(),
+        ));
     }
     let client = client(&context, paths::ADMIN_CONF).await?;
     let tokens = match request {
-        TokenRequest::List => {
-            client.list_tokens().await.map_err(failed("list bootstrap tokens".to_owned()))?
-        }
-        TokenRequest::Create { ttl_seconds, description } => {
+        TokenRequest::List => client
+            .list_tokens()
+            .await
+            .map_err(failed("list bootstrap tokens".to_owned()))?,
+        TokenRequest::Create {
+            ttl_seconds,
+            description,
+        } => {
             let made = slipway_pki::BootstrapToken::generate()
                 .map_err(AgentError::pki("make a bootstrap token"))?;
             let failed = || failed("create a bootstrap token".to_owned());
@@ -49,7 +55,9 @@ pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, 
             return Ok(Reply::Done { changed });
         }
     };
-    Ok(Reply::Tokens { tokens: tokens.iter().map(summary).collect() })
+    Ok(Reply::Tokens {
+        tokens: tokens.iter().map(summary).collect(),
+    })
 }
 
 fn summary(token: &BootstrapToken) -> TokenSummary {

@@ -291,11 +291,17 @@ mod tests {
     #[test]
     fn replies_survive_the_way_over_the_wire() {
         let cluster = Reply::ClusterFacts { facts: None };
-        let missing = Reply::MissingBlobs { missing: vec![Sha256Digest::of("x")] };
+        let missing = Reply::MissingBlobs {
+            missing: vec![Sha256Digest::of("x")],
+        };
         let failed = AgentMessage::Failed(Failure::because("no").with_help("yes"));
         let replies = [cluster, missing].map(|reply| AgentMessage::Reply(Box::new(reply)));
         for message in replies.into_iter().chain([failed]) {
-            let line = serde_json::to_string(&FromAgent { id: u64::MAX, message: message.clone() }).unwrap();
+            let line = serde_json::to_string(&FromAgent {
+                id: u64::MAX,
+                message: message.clone(),
+            })
+            .unwrap();
             let read: FromAgent = serde_json::from_str(&line).unwrap();
             assert_eq!(read.message, message);
         }

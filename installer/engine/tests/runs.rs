@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{
-    Blob, BundleManifest, Entry, Event, Failure, HostName, Outcome, Plan, Progress, RunId, RunState, Step,
+    Blob, BundleManifest, Entry, Event, Failure, HostName, Outcome, Plan, Progress, RunId,
+    RunState, Step,
 };
 use slipway_bundle::{BlobReader, BlobStore, BundleError};
 use slipway_engine::{Fleet, RunRequest, pending_plan, run_plan};
@@ -28,20 +29,28 @@ impl BlobStore for AnyBlobs {
     }
 
     async fn open(&self, blob: &Blob) -> Result<BlobReader, BundleError> {
-        Ok(Box::new(std::io::Cursor::new(vec![0; usize::try_from(blob.size).unwrap_or(0)])))
+        Ok(Box::new(std::io::Cursor::new(vec![
+            0;
+            usize::try_from(
+                blob.size
+            )
+            .unwrap_or(0)
+        ])))
     }
 }
 
 fn fake(name: &HostName) -> FakeHost {
     FakeHost::new(name.clone()).with_script(|request, _| match request {
-        Request::PrepareCertificate { .. } => {
-            Some(Ok(Reply::CertificateRequest { request_pem: "request".into() }))
-        }
+        Request::PrepareCertificate { .. } => Some(Ok(Reply::CertificateRequest {
+            request_pem: "request".into(),
+        })),
         Request::SignCertificate { .. } => Some(Ok(Reply::Certificate {
             certificate_pem: "certificate".into(),
             authority_pem: "authority".into(),
         })),
-        Request::ReadPublicFile { .. } => Some(Ok(Reply::Text { text: "authority".into() })),
+        Request::ReadPublicFile { .. } => Some(Ok(Reply::Text {
+            text: "authority".into(),
+        })),
         _ => None,
     })
 }
@@ -51,12 +60,22 @@ fn fakes() -> Vec<FakeHost> {
 }
 
 fn fleet(fakes: &[FakeHost]) -> Fleet {
-    Fleet::of_hosts(fakes.iter().map(|fake| Arc::new(fake.clone()) as Arc<dyn Host>))
+    Fleet::of_hosts(
+        fakes
+            .iter()
+            .map(|fake| Arc::new(fake.clone()) as Arc<dyn Host>),
+    )
 }
 
 fn whole_plan() -> Plan {
     let spec = spec();
-    plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &Scope::All).unwrap()
+    plan_cluster(
+        &spec,
+        &bare_facts(&spec),
+        &manifest(&spec.kubernetes_version),
+        &Scope::All,
+    )
+    .unwrap()
 }
 
 /// Runs what is left of the plan; `stop_after` ends it after so many finished steps.
@@ -75,7 +94,10 @@ async fn run(fakes: &[FakeHost], stop_after: Option<usize>) -> (RunState, Vec<En
     let mut entries = Vec::new();
     let state = run_plan(&fleet, request, &mut |entry| {
         entries.push(entry.clone());
-        let finished = entries.iter().filter(|entry| matches!(entry.event, Event::StepFinished { .. })).count();
+        let finished = entries
+            .iter()
+            .filter(|entry| matches!(entry.event, Event::StepFinished { .. }))
+            .count();
         if stop_after.is_some_and(|limit| finished >= limit) {
             let _ = stop_sender.send(true);
         }
@@ -142,8 +164,16 @@ async fn a_run_stopped_after_any_step_ends_the_same_when_run_again() {
         let (state, _) = run(&fakes, Some(stop_after)).await;
         assert_ne!(state.outcome, Some(Outcome::Failed));
         let (state, _) = run(&fakes, None).await;
-        assert_eq!(state.outcome, Some(Outcome::Succeeded), "stopped after {stop_after}");
-        assert_eq!(applied(&fakes), applied(&whole), "stopped after {stop_after}");
+        assert_eq!(
+            state.outcome,
+            Some(Outcome::Succeeded),
+            "stopped after {stop_after}"
+        );
+        assert_eq!(
+            applied(&fakes),
+            applied(&whole),
+            "stopped after {stop_after}"
+        );
     }
 }
 
@@ -162,8 +192,18 @@ async fn a_host_that_dies_at_any_request_ends_the_same_when_run_again() {
                 assert!(lost > 0, "{} {nth} {fault:?}", fake.name());
                 fakes.iter().for_each(FakeHost::revive);
                 let (state, _) = run(&fakes, None).await;
-                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{} {nth} {fault:?}", fake.name());
-                assert_eq!(applied(&fakes), applied(&whole), "{} {nth} {fault:?}", fake.name());
+                assert_eq!(
+                    state.outcome,
+                    Some(Outcome::Succeeded),
+                    "{} {nth} {fault:?}",
+                    fake.name()
+                );
+                assert_eq!(
+                    applied(&fakes),
+                    applied(&whole),
+                    "{} {nth} {fault:?}",
+                    fake.name()
+                );
             }
         }
     }
@@ -173,15 +213,17 @@ async fn a_host_that_dies_at_any_request_ends_the_same_when_run_again() {
 async fn a_failed_step_holds_up_what_needs_it_and_nothing_else() {
     let mut fakes = fakes();
     let broken = "install runc";
-    let host = fakes[1].clone().with_script(move |request, _| match request {
-        Request::RunStep { step, .. } if step.describe().starts_with(broken) => {
-            Some(Err(Failure::because("no space").with_help("make room")))
-        }
-        Request::PrepareCertificate { .. } => {
-            Some(Ok(Reply::CertificateRequest { request_pem: "request".into() }))
-        }
-        _ => None,
-    });
+    let host = fakes[1]
+        .clone()
+        .with_script(move |request, _| match request {
+            Request::RunStep { step, .. } if step.describe().starts_with(broken) => {
+                Some(Err(Failure::because("no space").with_help("make room")))
+            }
+            Request::PrepareCertificate { .. } => Some(Ok(Reply::CertificateRequest {
+                request_pem: "request".into(),
+            })),
+            _ => None,
+        });
     fakes[1] = host;
     let (state, _) = run(&fakes, None).await;
     assert_eq!(state.outcome, Some(Outcome::Failed));
@@ -190,7 +232,11 @@ async fn a_failed_step_holds_up_what_needs_it_and_nothing_else() {
     assert_eq!(failures[0].1.help.as_deref(), Some("make room"));
     for step in &state.steps {
         let is_other_worker = step.summary.host.as_str() == "w-2";
-        assert!(!is_other_worker || matches!(step.progress, Progress::Done { .. }), "{}", step.summary.id);
+        assert!(
+            !is_other_worker || matches!(step.progress, Progress::Done { .. }),
+            "{}",
+            step.summary.id
+        );
         let is_kubelet = step.summary.id.as_str() == "w-1/kubelet-start/start kubelet.service";
         assert!(!is_kubelet || step.progress == Progress::Waiting);
     }

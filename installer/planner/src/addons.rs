@@ -1,6 +1,6 @@
 //! What lives in the cluster: its configuration, roles for joining, addons.
 
-use slipway_api::step::{ApplyObjects, PublishClusterInfo};
+use slipway_api::step::{ApplyObjects, Condition, PublishClusterInfo, WaitFor};
 use slipway_api::{Cni, Phase, Release, Step, StepId, paths};
 use slipway_templates::{
     BootstrapTokenRbac, ClusterConfiguration, ClusterInfo, CoreDns, Corefile,
@@ -10,6 +10,7 @@ use slipway_templates::{
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
+use crate::control_plane::COMPONENT_TIMEOUT;
 use crate::names::{
     CLUSTER_NAME, KEY_ALGORITHM, api_url, control_plane_endpoint, extra_api_names, nth_address,
 };
@@ -163,4 +164,24 @@ pub(crate) fn add_addons(
         add("metrics-server", metrics.render())?;
     }
     Ok(done)
+}
+
+/// Adds the wait for the addons' Deployments, once all nodes are Ready.
+pub(crate) fn add_addon_waits(builder: &mut PlanBuilder, input: &HostInput<'_>, needs: &[StepId]) {
+    // Without a network pods wait for the one that the user installs.
+    if input.spec.networking.cni == Cni::None {
+        return;
+    }
+    let metrics_server = input.spec.addons.metrics_server.then_some("metrics-server");
+    for name in std::iter::once("coredns").chain(metrics_server) {
+        let condition = Condition::DeploymentAvailable {
+            namespace: "kube-system".to_owned(),
+            name: name.to_owned(),
+        };
+        let step = Step::WaitFor(WaitFor {
+            condition,
+            timeout_seconds: COMPONENT_TIMEOUT,
+        });
+        builder.add(&input.host.name, Phase::Addon, step, needs);
+    }
 }

@@ -42,11 +42,19 @@ const CERTIFICATES: [&str; 7] = [
     "apiserver-etcd-client",
 ];
 
-/// Adds a control-plane node and returns the steps after which others can join.
+/// The steps of a control-plane node that others wait for.
+pub(crate) struct ControlPlaneSteps {
+    /// Others can join.
+    pub joinable: Vec<StepId>,
+    /// The node is Ready.
+    pub ready: StepId,
+}
+
+/// Adds a control-plane node.
 pub(crate) fn add_control_plane(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-) -> Result<Vec<StepId>, PlanError> {
+) -> Result<ControlPlaneSteps, PlanError> {
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
     let mut images = input.release.control_plane_images();
@@ -102,13 +110,12 @@ pub(crate) fn add_control_plane(
         &[registered],
     );
     let addons = add_addons(builder, input, &marks)?;
-    let ready = builder.add(
-        host,
-        Phase::NodeReady,
-        wait(Condition::NodeReady { node }),
-        &addons,
-    );
-    Ok(vec![admins, ready])
+    let ready = wait(Condition::NodeReady { node });
+    let ready = builder.add(host, Phase::NodeReady, ready, &addons);
+    Ok(ControlPlaneSteps {
+        joinable: vec![admins],
+        ready,
+    })
 }
 
 fn add_certificates(builder: &mut PlanBuilder, input: &HostInput<'_>) -> Vec<StepId> {

@@ -7,6 +7,7 @@ use slipway_api::{
 };
 
 use crate::PlanError;
+use crate::addons::add_addon_waits;
 use crate::builder::PlanBuilder;
 use crate::control_plane::add_control_plane;
 use crate::worker::add_worker;
@@ -31,6 +32,7 @@ impl Scope {
 }
 
 /// What one host's steps are made from.
+#[derive(Clone, Copy)]
 pub(crate) struct HostInput<'a> {
     pub spec: &'a ClusterSpec,
     pub host: &'a HostSpec,
@@ -64,17 +66,20 @@ pub fn plan_cluster(
             })
     };
     let first = spec.first_control_plane();
-    let mut cluster_ready = Vec::new();
+    let mut joinable = Vec::new();
+    let mut ready = Vec::new();
     let control_plane_facts = input(first)?;
+    let control_plane = HostInput {
+        spec,
+        host: first,
+        facts: control_plane_facts,
+        release: &release,
+        manifest,
+    };
     if scope.includes(&first.name) {
-        let host = HostInput {
-            spec,
-            host: first,
-            facts: control_plane_facts,
-            release: &release,
-            manifest,
-        };
-        cluster_ready = add_control_plane(&mut builder, &host)?;
+        let steps = add_control_plane(&mut builder, &control_plane)?;
+        joinable = steps.joinable;
+        ready.push(steps.ready);
     }
     let ca = control_plane_facts.existing.ca_sha256;
     for worker in spec
@@ -82,13 +87,14 @@ pub fn plan_cluster(
         .filter(|host| scope.includes(&host.name))
     {
         let host = HostInput {
-            spec,
             host: worker,
             facts: input(worker)?,
-            release: &release,
-            manifest,
+            ..control_plane
         };
-        add_worker(&mut builder, &host, ca, &cluster_ready)?;
+        ready.push(add_worker(&mut builder, &host, ca, &joinable)?);
+    }
+    if scope.includes(&first.name) {
+        add_addon_waits(&mut builder, &control_plane, &ready);
     }
     Ok(builder.finish(&spec.name))
 }

@@ -14,7 +14,7 @@ use crate::install::{Installed, add_images, add_install, runtime_socket};
 use crate::names::{CLUSTER_NAME, KEY_ALGORITHM, api_url, nth_address};
 use crate::plan_cluster::HostInput;
 
-/// Adds a worker node.
+/// Adds a worker node; returns the step after which it is Ready.
 ///
 /// `cluster_ready` are the steps that make the cluster joinable; `ca` is the
 /// digest of the cluster CA, where there is one already.
@@ -23,7 +23,7 @@ pub(crate) fn add_worker(
     input: &HostInput<'_>,
     ca: Option<Sha256Digest>,
     cluster_ready: &[StepId],
-) -> Result<(), PlanError> {
+) -> Result<StepId, PlanError> {
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
     let images = add_images(builder, input, &input.release.node_images(), &installed)?;
@@ -70,13 +70,8 @@ pub(crate) fn add_worker(
         };
         before = builder.add(first, Phase::NodeReady, Step::MarkNode(marks), &[before]);
     }
-    builder.add(
-        first,
-        Phase::NodeReady,
-        wait(Condition::NodeReady { node }),
-        &[before],
-    );
-    Ok(())
+    let ready = wait(Condition::NodeReady { node });
+    Ok(builder.add(first, Phase::NodeReady, ready, &[before]))
 }
 
 /// What the start of a kubelet depends on.

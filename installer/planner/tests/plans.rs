@@ -4,19 +4,31 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slipway_api::{Check, Plan, RuntimeFacts, HostState};
+use slipway_api::{Check, HostState, Plan, RuntimeFacts};
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
 use support::{bare_facts, manifest, spec};
 
 fn page(plan: &Plan) -> String {
-    let line = |step: &slipway_api::PlannedStep| format!("{:<18} {:<5} {}\n", step.phase, step.host, step.step.describe());
+    let line = |step: &slipway_api::PlannedStep| {
+        format!(
+            "{:<18} {:<5} {}\n",
+            step.phase,
+            step.host,
+            step.step.describe()
+        )
+    };
     plan.steps.iter().map(line).collect()
 }
 
 fn whole_plan() -> Plan {
     let spec = spec();
-    plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &Scope::All)
-        .expect("everything is there")
+    plan_cluster(
+        &spec,
+        &bare_facts(&spec),
+        &manifest(&spec.kubernetes_version),
+        &Scope::All,
+    )
+    .expect("everything is there")
 }
 
 #[test]
@@ -35,7 +47,11 @@ fn every_step_needs_only_steps_before_it() {
     let mut before = BTreeSet::new();
     for step in whole_plan().steps {
         for need in step.needs.iter().chain(&step.reruns_after) {
-            assert!(before.contains(need), "{} needs {need}, which comes later", step.id);
+            assert!(
+                before.contains(need),
+                "{} needs {need}, which comes later",
+                step.id
+            );
         }
         assert!(before.insert(step.id.clone()), "{} is there twice", step.id);
     }
@@ -44,7 +60,11 @@ fn every_step_needs_only_steps_before_it() {
 #[test]
 fn a_plan_without_anything_left_is_empty() {
     let plan = whole_plan();
-    let checks = plan.steps.iter().map(|step| (step.id.clone(), Check::Satisfied)).collect();
+    let checks = plan
+        .steps
+        .iter()
+        .map(|step| (step.id.clone(), Check::Satisfied))
+        .collect();
     assert!(plan.without_satisfied(&checks).is_empty());
 }
 
@@ -57,7 +77,9 @@ fn a_changed_kubelet_configuration_restarts_the_kubelet_and_nothing_else() {
         .iter()
         .map(|step| {
             let check = if step.id.as_str() == changed {
-                Check::Needed { because: "its content differs".to_owned() }
+                Check::Needed {
+                    because: "its content differs".to_owned(),
+                }
             } else {
                 Check::Satisfied
             };
@@ -65,13 +87,26 @@ fn a_changed_kubelet_configuration_restarts_the_kubelet_and_nothing_else() {
         })
         .collect();
     let left = plan.without_satisfied(&checks);
-    let steps: Vec<_> = left.steps.iter().map(|step| (step.step.describe(), step.because.as_str())).collect();
+    let steps: Vec<_> = left
+        .steps
+        .iter()
+        .map(|step| (step.step.describe(), step.because.as_str()))
+        .collect();
     assert_eq!(
         steps,
         [
-            ("write /var/lib/kubelet/config.yaml".to_owned(), "its content differs"),
-            ("start kubelet.service".to_owned(), "after: write /var/lib/kubelet/config.yaml"),
-            ("wait until the kubelet is healthy".to_owned(), "after: start kubelet.service"),
+            (
+                "write /var/lib/kubelet/config.yaml".to_owned(),
+                "its content differs"
+            ),
+            (
+                "start kubelet.service".to_owned(),
+                "after: write /var/lib/kubelet/config.yaml"
+            ),
+            (
+                "wait until the kubelet is healthy".to_owned(),
+                "after: start kubelet.service"
+            ),
         ]
     );
 }
@@ -86,8 +121,13 @@ fn a_plan_holds_no_private_key() {
 fn one_more_worker_touches_no_other_worker() {
     let spec = spec();
     let scope = Scope::Hosts(BTreeSet::from(["w-2".parse().unwrap()]));
-    let plan =
-        plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &scope).unwrap();
+    let plan = plan_cluster(
+        &spec,
+        &bare_facts(&spec),
+        &manifest(&spec.kubernetes_version),
+        &scope,
+    )
+    .unwrap();
     assert!(plan.steps.iter().all(|step| step.host.as_str() != "w-1"));
 }
 
@@ -105,12 +145,21 @@ fn an_adopted_runtime_is_left_alone() {
             is_ours: false,
         });
     }
-    let plan = plan_cluster(&spec, &facts, &manifest(&spec.kubernetes_version), &Scope::All).unwrap();
+    let plan = plan_cluster(
+        &spec,
+        &facts,
+        &manifest(&spec.kubernetes_version),
+        &Scope::All,
+    )
+    .unwrap();
     let on_w1 = plan.steps.iter().filter(|step| step.host.as_str() == "w-1");
     assert!(on_w1.clone().count() > 10);
     for step in on_w1 {
         let text = step.step.describe();
-        assert!(!text.contains("containerd") && !text.contains("runc"), "{text}");
+        assert!(
+            !text.contains("containerd") && !text.contains("runc"),
+            "{text}"
+        );
     }
 }
 
@@ -118,9 +167,17 @@ fn an_adopted_runtime_is_left_alone() {
 fn several_control_planes_are_refused_for_now() {
     let mut spec = spec();
     spec.hosts[1].role = slipway_api::Role::ControlPlane;
-    let error =
-        plan_cluster(&spec, &bare_facts(&spec), &manifest(&spec.kubernetes_version), &Scope::All).unwrap_err();
-    assert!(matches!(error, PlanError::SeveralControlPlanes { count: 2 }), "{error}");
+    let error = plan_cluster(
+        &spec,
+        &bare_facts(&spec),
+        &manifest(&spec.kubernetes_version),
+        &Scope::All,
+    )
+    .unwrap_err();
+    assert!(
+        matches!(error, PlanError::SeveralControlPlanes { count: 2 }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -128,7 +185,10 @@ fn a_bundle_for_another_version_is_named() {
     let spec = spec();
     let other = manifest(&"1.35.4".parse().unwrap());
     let error = plan_cluster(&spec, &bare_facts(&spec), &other, &Scope::All).unwrap_err();
-    assert_eq!(error.to_string(), "kubelet v1.36.3 for amd64 is not in the bundle");
+    assert_eq!(
+        error.to_string(),
+        "kubelet v1.36.3 for amd64 is not in the bundle"
+    );
 }
 
 #[test]
@@ -139,7 +199,9 @@ fn the_whole_cluster_is_removed_workers_first() {
         drain_timeout_seconds: 300,
         delete_empty_dir_data: false,
     };
-    insta::assert_snapshot!(page(&plan_removal(&spec, &bare_facts(&spec), &removal).unwrap()));
+    insta::assert_snapshot!(page(
+        &plan_removal(&spec, &bare_facts(&spec), &removal).unwrap()
+    ));
 }
 
 #[test]
@@ -151,5 +213,8 @@ fn the_only_control_plane_does_not_leave_workers_behind() {
         delete_empty_dir_data: false,
     };
     let error = plan_removal(&spec, &bare_facts(&spec), &removal).unwrap_err();
-    assert!(matches!(error, PlanError::LastControlPlane { .. }), "{error}");
+    assert!(
+        matches!(error, PlanError::LastControlPlane { .. }),
+        "{error}"
+    );
 }

@@ -26,7 +26,10 @@ fn ids(spec: &ClusterSpec, facts: &Facts) -> Vec<(Severity, String)> {
     for finding in &findings {
         assert!(!finding.seen.is_empty() && !finding.why.is_empty() && !finding.help.is_empty());
     }
-    findings.into_iter().map(|finding| (finding.severity, finding.id)).collect()
+    findings
+        .into_iter()
+        .map(|finding| (finding.severity, finding.id))
+        .collect()
 }
 
 #[test]
@@ -39,30 +42,111 @@ fn each_trouble_has_its_finding() {
     type Change = Box<dyn FnOnce(&mut HostFacts)>;
     let cases: Vec<(&str, Severity, Change)> = vec![
         ("NumCPU", Severity::Error, Box::new(|host| host.cpus = 1)),
-        ("Mem", Severity::Error, Box::new(|host| host.memory_bytes = 1 << 30)),
-        ("Swap", Severity::Error, Box::new(|host| host.swap = vec!["/dev/sda2".into()])),
-        ("Module-overlay", Severity::Warning, Box::new(|host| host.overlay = false)),
-        ("Module-br_netfilter", Severity::Warning, Box::new(|host| host.bridge_netfilter = false)),
+        (
+            "Mem",
+            Severity::Error,
+            Box::new(|host| host.memory_bytes = 1 << 30),
+        ),
+        (
+            "Swap",
+            Severity::Error,
+            Box::new(|host| host.swap = vec!["/dev/sda2".into()]),
+        ),
+        (
+            "Module-overlay",
+            Severity::Warning,
+            Box::new(|host| host.overlay = false),
+        ),
+        (
+            "Module-br_netfilter",
+            Severity::Warning,
+            Box::new(|host| host.bridge_netfilter = false),
+        ),
         (
             "FileContent--proc-sys-net-ipv4-ip_forward",
             Severity::Warning,
-            Box::new(|host| drop(host.sysctls.insert("net.ipv4.ip_forward".into(), "0".into()))),
+            Box::new(|host| {
+                drop(
+                    host.sysctls
+                        .insert("net.ipv4.ip_forward".into(), "0".into()),
+                )
+            }),
         ),
-        ("Port-6443", Severity::Error, Box::new(|host| host.listening.push(listener(6443, "nginx")))),
-        ("SystemVerification", Severity::Error, Box::new(|host| host.cgroup_version = 1)),
-        ("SystemVerification", Severity::Error, Box::new(|host| host.cgroup_controllers.retain(|name| name != "memory"))),
-        ("ServiceRoute", Severity::Error, Box::new(|host| host.routes = vec!["192.0.2.0/24".into()])),
-        ("NoExec", Severity::Error, Box::new(|host| host.noexec = vec!["/usr/local/bin".into()])),
-        ("FileExisting-mount", Severity::Error, Box::new(|host| host.missing_programs = vec!["mount".into()])),
-        ("IsPrivilegedUser", Severity::Error, Box::new(|host| host.is_root = false)),
-        ("CapSysResource", Severity::Warning, Box::new(|host| host.can_raise_limits = false)),
-        ("NodeAddress", Severity::Error, Box::new(|host| host.links[0].addresses = vec!["10.0.2.15".parse().unwrap()])),
-        ("Hostname", Severity::Error, Box::new(|host| host.hostname = "w-1".into())),
-        ("MachineID", Severity::Error, Box::new(|host| host.machine_id = Some("id-of-w-1".into()))),
-        ("ProductUUID", Severity::Error, Box::new(|host| host.product_uuid = Some("uuid-of-w-1".into()))),
-        ("MACAddress", Severity::Error, Box::new(|host| host.links[0].mac = Some("mac-of-w-1".into()))),
-        ("OtherCluster", Severity::Error, Box::new(|host| host.existing.slipway_cluster = Some("other".into()))),
-        ("DirAvailable--var-lib-etcd", Severity::Error, Box::new(|host| host.existing.etcd_data = true)),
+        (
+            "Port-6443",
+            Severity::Error,
+            Box::new(|host| host.listening.push(listener(6443, "nginx"))),
+        ),
+        (
+            "SystemVerification",
+            Severity::Error,
+            Box::new(|host| host.cgroup_version = 1),
+        ),
+        (
+            "SystemVerification",
+            Severity::Error,
+            Box::new(|host| host.cgroup_controllers.retain(|name| name != "memory")),
+        ),
+        (
+            "ServiceRoute",
+            Severity::Error,
+            Box::new(|host| host.routes = vec!["192.0.2.0/24".into()]),
+        ),
+        (
+            "NoExec",
+            Severity::Error,
+            Box::new(|host| host.noexec = vec!["/usr/local/bin".into()]),
+        ),
+        (
+            "FileExisting-mount",
+            Severity::Error,
+            Box::new(|host| host.missing_programs = vec!["mount".into()]),
+        ),
+        (
+            "IsPrivilegedUser",
+            Severity::Error,
+            Box::new(|host| host.is_root = false),
+        ),
+        (
+            "CapSysResource",
+            Severity::Warning,
+            Box::new(|host| host.can_raise_limits = false),
+        ),
+        (
+            "NodeAddress",
+            Severity::Error,
+            Box::new(|host| host.links[0].addresses = vec!["10.0.2.15".parse().unwrap()]),
+        ),
+        (
+            "Hostname",
+            Severity::Error,
+            Box::new(|host| host.hostname = "w-1".into()),
+        ),
+        (
+            "MachineID",
+            Severity::Error,
+            Box::new(|host| host.machine_id = Some("id-of-w-1".into())),
+        ),
+        (
+            "ProductUUID",
+            Severity::Error,
+            Box::new(|host| host.product_uuid = Some("uuid-of-w-1".into())),
+        ),
+        (
+            "MACAddress",
+            Severity::Error,
+            Box::new(|host| host.links[0].mac = Some("mac-of-w-1".into())),
+        ),
+        (
+            "OtherCluster",
+            Severity::Error,
+            Box::new(|host| host.existing.slipway_cluster = Some("other".into())),
+        ),
+        (
+            "DirAvailable--var-lib-etcd",
+            Severity::Error,
+            Box::new(|host| host.existing.etcd_data = true),
+        ),
         (
             "FileAvailable--etc-kubernetes-manifests-etcd.yaml",
             Severity::Error,
@@ -91,7 +175,10 @@ fn each_trouble_has_its_finding() {
 }
 
 fn listener(port: u16, program: &str) -> Listener {
-    Listener { port, program: Some(program.to_owned()) }
+    Listener {
+        port,
+        program: Some(program.to_owned()),
+    }
 }
 
 fn foreign_runtime(cgroup_driver: Option<&str>) -> RuntimeFacts {
@@ -122,7 +209,10 @@ fn cgroup_v1_is_a_warning_where_the_kubelet_is_told_to_bear_it() {
     spec.kubelet_configuration = Some(serde_json::json!({ "failCgroupV1": false }));
     let mut facts = bare_facts(&spec);
     change(&mut facts, "w-1", |host| host.cgroup_version = 1);
-    assert_eq!(ids(&spec, &facts), [(Severity::Warning, "SystemVerification".to_owned())]);
+    assert_eq!(
+        ids(&spec, &facts),
+        [(Severity::Warning, "SystemVerification".to_owned())]
+    );
 }
 
 #[test]
@@ -131,5 +221,8 @@ fn an_ignored_error_is_a_warning_whatever_its_case() {
     spec.ignore_preflight_errors = vec!["numcpu".into()];
     let mut facts = bare_facts(&spec);
     change(&mut facts, "cp-1", |host| host.cpus = 1);
-    assert_eq!(ids(&spec, &facts), [(Severity::Warning, "NumCPU".to_owned())]);
+    assert_eq!(
+        ids(&spec, &facts),
+        [(Severity::Warning, "NumCPU".to_owned())]
+    );
 }

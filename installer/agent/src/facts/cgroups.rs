@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn disabled_controllers_are_left_out() {
-        let text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t1\t2\t1\nmemory\t0\t1\t0\n";
+        let text =
+            "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t1\t2\t1\nmemory\t0\t1\t0\n";
         assert_eq!(parse_cgroups(text), ["cpuset"]);
     }
 }

@@ -49,24 +49,33 @@ const CAP_SYS_RESOURCE: u64 = 1 << 24;
 pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
     let uname = rustix::system::uname();
     let architecture = uname.machine().to_string_lossy().parse();
-    let architecture = architecture
-        .map_err(|error: slipway_api::UnknownArchitecture| AgentError::BadRequest(error.to_string()))?;
+    let architecture = architecture.map_err(|error: slipway_api::UnknownArchitecture| {
+        AgentError::BadRequest(error.to_string())
+    })?;
     let kinds = RefreshKind::nothing()
         .with_cpu(CpuRefreshKind::nothing())
         .with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kinds).ok();
     let read = |path: &str| std::fs::read_to_string(under(root, path)).ok();
-    let trimmed = |path: &str| read(path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let trimmed = |path: &str| {
+        read(path)
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
     let routes = network::parse_routes(&read("/proc/net/route").unwrap_or_default());
-    let (runtime, kubelet) =
-        tokio::join!(programs::gather_runtime(root), programs::gather_kubelet(root));
+    let (runtime, kubelet) = tokio::join!(
+        programs::gather_runtime(root),
+        programs::gather_kubelet(root)
+    );
     Ok(HostFacts {
         observed_at: Timestamp::now(),
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture,
         os: parse_os_release(&read("/etc/os-release").unwrap_or_default()),
         kernel: uname.release().to_string_lossy().into_owned(),
-        cpus: system.as_ref().map_or(0, |system| u32::try_from(system.cpus().len()).unwrap_or(u32::MAX)),
+        cpus: system.as_ref().map_or(0, |system| {
+            u32::try_from(system.cpus().len()).unwrap_or(u32::MAX)
+        }),
         memory_bytes: system.as_ref().map_or(0, System::total_memory),
         swap: parse_swaps(&read("/proc/swaps").unwrap_or_default()),
         machine_id: trimmed("/etc/machine-id"),
@@ -101,15 +110,22 @@ pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
 fn gather_sysctls(root: &Path) -> BTreeMap<String, String> {
     let value = |key: &str| {
         let path = under(root, "/proc/sys").join(key.replace('.', "/"));
-        std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+        std::fs::read_to_string(path)
+            .ok()
+            .map(|text| text.trim().to_owned())
     };
-    SYSCTLS.iter().filter_map(|key| Some(((*key).to_owned(), value(key)?))).collect()
+    SYSCTLS
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), value(key)?)))
+        .collect()
 }
 
 /// Returns the kind of container that this host is; none for a machine.
 async fn gather_container() -> Option<String> {
     // It exits non-zero outside containers, printing "none".
-    let kind = command::run("systemd-detect-virt", &["--container"]).await.ok()?;
+    let kind = command::run("systemd-detect-virt", &["--container"])
+        .await
+        .ok()?;
     Some(kind.trim().to_owned()).filter(|kind| !kind.is_empty() && kind != "none")
 }
 
@@ -118,12 +134,16 @@ async fn gather_container() -> Option<String> {
 fn gather_resolv_conf(root: &Path) -> Option<String> {
     let usual = std::fs::read_to_string(under(root, "/etc/resolv.conf")).unwrap_or_default();
     let resolved = "/run/systemd/resolve/resolv.conf";
-    let is_stub = usual.lines().any(|line| line.trim() == "nameserver 127.0.0.53");
+    let is_stub = usual
+        .lines()
+        .any(|line| line.trim() == "nameserver 127.0.0.53");
     (is_stub && under(root, resolved).exists()).then(|| resolved.to_owned())
 }
 
 fn parse_os_release(text: &str) -> String {
-    let value = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="));
     value.unwrap_or("unknown").trim_matches('"').to_owned()
 }
 
@@ -137,7 +157,6 @@ fn has_sys_resource(status: &str) -> bool {
     set.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok())
         .is_some_and(|set| set & CAP_SYS_RESOURCE != 0)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -14,14 +14,20 @@ const LISTEN: &str = "0A";
 
 /// Returns all links but loopback.
 pub(super) fn gather_links() -> Vec<Link> {
-    let Ok(networks) = Networks::new_with_refreshed_list() else { return Vec::new() };
+    let Ok(networks) = Networks::new_with_refreshed_list() else {
+        return Vec::new();
+    };
     let mut links: Vec<Link> = networks
         .iter()
         .filter(|(name, _)| *name != "lo")
         .map(|(name, data)| Link {
             name: name.to_string_lossy().into_owned(),
             mac: Some(data.mac_address().to_string()).filter(|mac| mac != NO_MAC),
-            addresses: data.ip_networks().iter().map(|network| network.addr).collect(),
+            addresses: data
+                .ip_networks()
+                .iter()
+                .map(|network| network.addr)
+                .collect(),
             mtu: u32::try_from(data.mtu()).unwrap_or(u32::MAX),
         })
         .collect();
@@ -43,9 +49,17 @@ pub(super) fn parse_routes(text: &str) -> Routes {
     let mut routes = Routes::default();
     for line in text.lines().skip(1) {
         let fields: Vec<_> = line.split_whitespace().collect();
-        let [interface, destination, _, _, _, _, _, mask, ..] = fields[..] else { continue };
-        let address = |hex: &str| u32::from_str_radix(hex, 16).ok().map(|raw| Ipv4Addr::from(raw.to_ne_bytes()));
-        let (Some(destination), Some(mask)) = (address(destination), address(mask)) else { continue };
+        let [interface, destination, _, _, _, _, _, mask, ..] = fields[..] else {
+            continue;
+        };
+        let address = |hex: &str| {
+            u32::from_str_radix(hex, 16)
+                .ok()
+                .map(|raw| Ipv4Addr::from(raw.to_ne_bytes()))
+        };
+        let (Some(destination), Some(mask)) = (address(destination), address(mask)) else {
+            continue;
+        };
         let length = u32::from(mask).leading_ones();
         if length == 0 && routes.default_interface.is_none() {
             routes.default_interface = Some(interface.to_owned());
@@ -59,12 +73,17 @@ pub(super) fn parse_routes(text: &str) -> Routes {
 pub(super) fn gather_listening() -> Vec<Listener> {
     let mut sockets = Vec::new();
     for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        sockets.extend(parse_listening(&std::fs::read_to_string(file).unwrap_or_default()));
+        sockets.extend(parse_listening(
+            &std::fs::read_to_string(file).unwrap_or_default(),
+        ));
     }
     let programs = programs_by_socket();
     let mut listening: Vec<Listener> = sockets
         .into_iter()
-        .map(|(port, inode)| Listener { port, program: programs.get(&inode).cloned() })
+        .map(|(port, inode)| Listener {
+            port,
+            program: programs.get(&inode).cloned(),
+        })
         .collect();
     listening.sort();
     listening.dedup_by_key(|listener| listener.port);
@@ -87,15 +106,28 @@ fn programs_by_socket() -> BTreeMap<String, String> {
     let mut programs = BTreeMap::new();
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
-        if !process.file_name().to_string_lossy().bytes().all(|b| b.is_ascii_digit()) {
+        if !process
+            .file_name()
+            .to_string_lossy()
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+        {
             continue;
         }
         let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-        let descriptors = std::fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        let descriptors = std::fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
         for descriptor in descriptors {
-            let Ok(target) = std::fs::read_link(descriptor.path()) else { continue };
+            let Ok(target) = std::fs::read_link(descriptor.path()) else {
+                continue;
+            };
             let target = target.to_string_lossy();
-            if let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
+            if let Some(inode) = target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
                 programs.insert(inode.to_owned(), name.trim().to_owned());
             }
         }

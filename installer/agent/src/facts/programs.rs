@@ -4,23 +4,32 @@ use std::path::{Path, PathBuf};
 
 use slipway_api::{KubeletFacts, RuntimeFacts, paths};
 
+use crate::command;
 use crate::cri::CriClient;
 use crate::server::under;
 use crate::steps::unit_is_active;
-use crate::command;
 
 /// Sockets of known container runtimes, in the order in which they are tried.
 /// Source: kubeadm `constants_unix.go`.
-const SOCKETS: [&str; 3] =
-    [paths::CONTAINERD_SOCKET, "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
+const SOCKETS: [&str; 3] = [
+    paths::CONTAINERD_SOCKET,
+    "/run/crio/crio.sock",
+    "/run/cri-dockerd.sock",
+];
 
 /// Programs that kubelet and kube-proxy call on the host. Source: kubeadm's
 /// `FileExisting` checks.
 const NEEDED: [&str; 3] = ["losetup", "mount", "cp"];
 
 /// Folders that are searched for programs.
-const FOLDERS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const FOLDERS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 /// Returns the runtime that listens, if one does.
 pub(super) async fn gather_runtime(root: &Path) -> Option<RuntimeFacts> {
@@ -33,10 +42,20 @@ pub(super) async fn gather_runtime(root: &Path) -> Option<RuntimeFacts> {
         let version = client.version().await.ok();
         return Some(RuntimeFacts {
             socket: socket.to_owned(),
-            name: version.as_ref().map_or_else(String::new, |found| found.name.clone()),
+            name: version
+                .as_ref()
+                .map_or_else(String::new, |found| found.name.clone()),
             version: version.map_or_else(String::new, |found| found.version),
-            cgroup_driver: client.cgroup_driver().await.ok().flatten().map(|driver| driver.to_string()),
-            ready: client.status().await.is_ok_and(|status| status.is_runtime_ready()),
+            cgroup_driver: client
+                .cgroup_driver()
+                .await
+                .ok()
+                .flatten()
+                .map(|driver| driver.to_string()),
+            ready: client
+                .status()
+                .await
+                .is_ok_and(|status| status.is_runtime_ready()),
             is_ours: unit_is_ours(root, "containerd.service"),
         });
     }
@@ -69,9 +88,16 @@ pub(super) async fn gather_kubelet(root: &Path) -> Option<KubeletFacts> {
 /// Returns the programs of [`NEEDED`] that are in no folder.
 pub(super) fn missing_programs() -> Vec<String> {
     let is_missing = |name: &&str| find_program(Path::new("/"), name).is_none();
-    NEEDED.into_iter().filter(is_missing).map(str::to_owned).collect()
+    NEEDED
+        .into_iter()
+        .filter(is_missing)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn find_program(root: &Path, name: &str) -> Option<PathBuf> {
-    FOLDERS.iter().map(|folder| under(root, folder).join(name)).find(|path| path.is_file())
+    FOLDERS
+        .iter()
+        .map(|folder| under(root, folder).join(name))
+        .find(|path| path.is_file())
 }

@@ -9,18 +9,30 @@ use slipway_api::{Disk, paths};
 use crate::server::under;
 
 /// The folders whose file systems fill up.
-const FOLDERS: [&str; 5] =
-    ["/", paths::KUBELET_DIR, "/var/lib/containerd", paths::ETCD_DIR, paths::STATE_DIR];
+const FOLDERS: [&str; 5] = [
+    "/",
+    paths::KUBELET_DIR,
+    "/var/lib/containerd",
+    paths::ETCD_DIR,
+    paths::STATE_DIR,
+];
 
 /// The folders that programs are run from.
-const PROGRAM_FOLDERS: [&str; 4] =
-    [paths::BIN_DIR, paths::CNI_BIN_DIR, paths::STATE_DIR, "/var/lib/containerd"];
+const PROGRAM_FOLDERS: [&str; 4] = [
+    paths::BIN_DIR,
+    paths::CNI_BIN_DIR,
+    paths::STATE_DIR,
+    "/var/lib/containerd",
+];
 
 /// Returns the space below each folder, in bytes.
 pub(super) fn gather_disks(root: &Path) -> BTreeMap<String, Disk> {
     let space = |folder: &&str| {
         let found = statvfs(nearest(&under(root, folder))).ok()?;
-        let disk = Disk { total: found.f_blocks * found.f_frsize, available: found.f_bavail * found.f_frsize };
+        let disk = Disk {
+            total: found.f_blocks * found.f_frsize,
+            available: found.f_bavail * found.f_frsize,
+        };
         Some(((*folder).to_owned(), disk))
     };
     FOLDERS.iter().filter_map(space).collect()
@@ -32,7 +44,11 @@ pub(super) fn noexec_paths(root: &Path) -> Vec<String> {
         statvfs(nearest(&under(root, folder)))
             .is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::NOEXEC))
     };
-    PROGRAM_FOLDERS.iter().filter(is_noexec).map(|folder| (*folder).to_owned()).collect()
+    PROGRAM_FOLDERS
+        .iter()
+        .filter(is_noexec)
+        .map(|folder| (*folder).to_owned())
+        .collect()
 }
 
 /// Returns the path, or its nearest ancestor that exists.

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use slipway_api::step::{EnsureAuthority, EnsureCertificate, EnsureKubeconfig, EnsureServiceAccountKey};
+use slipway_api::step::{
+    EnsureAuthority, EnsureCertificate, EnsureKubeconfig, EnsureServiceAccountKey,
+};
 use slipway_api::{Check, paths};
 use slipway_pki::{
-    AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, CertificateAuthority, CertificateFacts, CertificateName,
-    CertificateProfile, ControlPlaneNames, Credentials, KeyAlgorithm, Kubeconfig, KubeconfigName,
-    PkiError, PrivateKey,
+    AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, CertificateAuthority, CertificateFacts,
+    CertificateName, CertificateProfile, ControlPlaneNames, Credentials, KeyAlgorithm, Kubeconfig,
+    KubeconfigName, PkiError, PrivateKey,
 };
 
 use super::needed;
@@ -20,14 +22,20 @@ pub(super) const SECRET: u32 = 0o600;
 /// The mode of certificates.
 pub(super) const PUBLIC: u32 = 0o644;
 
-pub(super) fn check_authority(step: &EnsureAuthority, context: &Context) -> Result<Check, AgentError> {
+pub(super) fn check_authority(
+    step: &EnsureAuthority,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let name = certificate_name(&step.name)?;
     let (certificate, key) = pair_paths(name, context);
-    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?) else {
+    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?)
+    else {
         return Ok(needed(Some("it is not there")));
     };
-    CertificateAuthority::load(&certificate, &key)
-        .map_err(AgentError::pki(format!("use the existing certificate authority {}", step.name)))?;
+    CertificateAuthority::load(&certificate, &key).map_err(AgentError::pki(format!(
+        "use the existing certificate authority {}",
+        step.name
+    )))?;
     Ok(Check::Satisfied)
 }
 
@@ -46,10 +54,16 @@ pub(super) fn apply_authority(step: &EnsureAuthority, context: &Context) -> Resu
     let common_name = name.fixed_common_name().unwrap_or(&step.name);
     let authority = algorithm(&step.algorithm)
         .and_then(PrivateKey::generate)
-        .and_then(|key| CertificateAuthority::create(common_name, &key, Timestamp::now(), AUTHORITY_VALIDITY))
+        .and_then(|key| {
+            CertificateAuthority::create(common_name, &key, Timestamp::now(), AUTHORITY_VALIDITY)
+        })
         .map_err(AgentError::pki(doing))?;
     files::write(&key_path, SECRET, authority.key().to_pem().as_bytes())?;
-    files::write(&certificate_path, PUBLIC, authority.certificate_pem().as_bytes())
+    files::write(
+        &certificate_path,
+        PUBLIC,
+        authority.certificate_pem().as_bytes(),
+    )
 }
 
 pub(super) fn check_service_account(
@@ -57,7 +71,9 @@ pub(super) fn check_service_account(
     context: &Context,
 ) -> Result<Check, AgentError> {
     let (public, private) = service_account_paths(context);
-    Ok(needed((!public.exists() || !private.exists()).then_some("it is not there")))
+    Ok(needed(
+        (!public.exists() || !private.exists()).then_some("it is not there"),
+    ))
 }
 
 pub(super) fn apply_service_account(
@@ -75,24 +91,37 @@ pub(super) fn apply_service_account(
     files::write(&public, SECRET, key.public_pem().as_bytes())
 }
 
-pub(super) fn check_certificate(step: &EnsureCertificate, context: &Context) -> Result<Check, AgentError> {
+pub(super) fn check_certificate(
+    step: &EnsureCertificate,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let (name, profile) = certificate_profile(step)?;
     let (certificate, key) = pair_paths(name, context);
-    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?) else {
+    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?)
+    else {
         return Ok(needed(Some("it is not there")));
     };
     let authority = files::read_text(&authority_paths(name, context)?.0)?;
-    Ok(needed(why_unfit(&certificate, &key, authority.as_deref(), &profile)))
+    Ok(needed(why_unfit(
+        &certificate,
+        &key,
+        authority.as_deref(),
+        &profile,
+    )))
 }
 
-pub(super) fn apply_certificate(step: &EnsureCertificate, context: &Context) -> Result<(), AgentError> {
+pub(super) fn apply_certificate(
+    step: &EnsureCertificate,
+    context: &Context,
+) -> Result<(), AgentError> {
     let (name, profile) = certificate_profile(step)?;
     let (certificate_path, key_path) = pair_paths(name, context);
     let authority = load_authority(name, context)?;
     let (key, certificate) = algorithm(&step.algorithm)
         .and_then(PrivateKey::generate)
         .and_then(|key| {
-            let certificate = authority.issue(&profile, &key, Timestamp::now(), CERTIFICATE_VALIDITY)?;
+            let certificate =
+                authority.issue(&profile, &key, Timestamp::now(), CERTIFICATE_VALIDITY)?;
             Ok((key, certificate))
         })
         .map_err(AgentError::pki(format!("issue certificate {}", step.name)))?;
@@ -100,7 +129,10 @@ pub(super) fn apply_certificate(step: &EnsureCertificate, context: &Context) -> 
     files::write(&certificate_path, PUBLIC, certificate.as_bytes())
 }
 
-pub(super) fn check_kubeconfig(step: &EnsureKubeconfig, context: &Context) -> Result<Check, AgentError> {
+pub(super) fn check_kubeconfig(
+    step: &EnsureKubeconfig,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let name = kubeconfig_name(&step.name)?;
     let Some(text) = files::read_text(&kubeconfig_path(name, context))? else {
         return Ok(needed(Some("it is not there")));
@@ -110,7 +142,10 @@ pub(super) fn check_kubeconfig(step: &EnsureKubeconfig, context: &Context) -> Re
     };
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     if found.server != step.server {
-        return Ok(needed(Some(format!("it names {}, not {}", found.server, step.server))));
+        return Ok(needed(Some(format!(
+            "it names {}, not {}",
+            found.server, step.server
+        ))));
     }
     if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
         return Ok(needed(Some("it trusts another certificate authority")));
@@ -119,15 +154,25 @@ pub(super) fn check_kubeconfig(step: &EnsureKubeconfig, context: &Context) -> Re
         return Ok(needed(Some("it has no certificate inside")));
     };
     let profile = name.profile("");
-    Ok(needed(why_unfit(cert_pem, key_pem, authority.as_deref(), &profile)))
+    Ok(needed(why_unfit(
+        cert_pem,
+        key_pem,
+        authority.as_deref(),
+        &profile,
+    )))
 }
 
-pub(super) fn apply_kubeconfig(step: &EnsureKubeconfig, context: &Context) -> Result<(), AgentError> {
+pub(super) fn apply_kubeconfig(
+    step: &EnsureKubeconfig,
+    context: &Context,
+) -> Result<(), AgentError> {
     let name = kubeconfig_name(&step.name)?;
     let authority = load_authority(CertificateName::Apiserver, context)?;
     let doing = || AgentError::pki(format!("write kubeconfig {}.conf", step.name));
     let profile = name.profile("");
-    let key = algorithm(&step.algorithm).and_then(PrivateKey::generate).map_err(doing())?;
+    let key = algorithm(&step.algorithm)
+        .and_then(PrivateKey::generate)
+        .map_err(doing())?;
     let cert_pem = authority
         .issue(&profile, &key, Timestamp::now(), CERTIFICATE_VALIDITY)
         .map_err(doing())?;
@@ -136,7 +181,10 @@ pub(super) fn apply_kubeconfig(step: &EnsureKubeconfig, context: &Context) -> Re
         server: step.server.clone(),
         ca_pem: authority.certificate_pem().to_owned(),
         user_name: name.user_name(""),
-        credentials: Credentials::Embedded { cert_pem, key_pem: key.to_pem() },
+        credentials: Credentials::Embedded {
+            cert_pem,
+            key_pem: key.to_pem(),
+        },
     };
     let text = kubeconfig.to_yaml().map_err(doing())?;
     files::write(&kubeconfig_path(name, context), SECRET, text.as_bytes())
@@ -162,7 +210,10 @@ pub(super) fn why_unfit(
         return Some("another certificate authority signed it".to_owned());
     }
     if !facts.is_valid_at(Timestamp::now()) {
-        return Some(format!("it is valid from {} to {}", facts.not_before, facts.not_after));
+        return Some(format!(
+            "it is valid from {} to {}",
+            facts.not_before, facts.not_after
+        ));
     }
     let differences = facts.difference_from(profile);
     (!differences.is_empty()).then(|| differences.join("; "))
@@ -174,18 +225,21 @@ pub(super) fn load_authority(
     context: &Context,
 ) -> Result<CertificateAuthority, AgentError> {
     let (certificate, key) = authority_paths(name, context)?;
-    let read = |path: &PathBuf| {
-        std::fs::read_to_string(path).map_err(AgentError::file("read", path))
-    };
-    CertificateAuthority::load(&read(&certificate)?, &read(&key)?)
-        .map_err(AgentError::pki(format!("use certificate authority {}", certificate.display())))
+    let read =
+        |path: &PathBuf| std::fs::read_to_string(path).map_err(AgentError::file("read", path));
+    CertificateAuthority::load(&read(&certificate)?, &read(&key)?).map_err(AgentError::pki(
+        format!("use certificate authority {}", certificate.display()),
+    ))
 }
 
 pub(super) fn algorithm(text: &str) -> Result<KeyAlgorithm, PkiError> {
     text.parse::<KeyAlgorithm>().map_err(PkiError::from)
 }
 
-fn authority_paths(name: CertificateName, context: &Context) -> Result<(PathBuf, PathBuf), AgentError> {
+fn authority_paths(
+    name: CertificateName,
+    context: &Context,
+) -> Result<(PathBuf, PathBuf), AgentError> {
     let signer = name
         .signer()
         .ok_or_else(|| AgentError::BadRequest(format!("{} signs itself", name.phase_name())))?;
@@ -207,12 +261,16 @@ fn kubeconfig_path(name: KubeconfigName, context: &Context) -> PathBuf {
 }
 
 fn certificate_name(name: &str) -> Result<CertificateName, AgentError> {
-    let found = CertificateName::ALL.into_iter().find(|known| known.phase_name() == name);
+    let found = CertificateName::ALL
+        .into_iter()
+        .find(|known| known.phase_name() == name);
     found.ok_or_else(|| AgentError::BadRequest(format!("`{name}` is no certificate of kubeadm's")))
 }
 
 fn kubeconfig_name(name: &str) -> Result<KubeconfigName, AgentError> {
-    let found = KubeconfigName::ALL.into_iter().find(|known| known.phase_name() == name);
+    let found = KubeconfigName::ALL
+        .into_iter()
+        .find(|known| known.phase_name() == name);
     found.ok_or_else(|| AgentError::BadRequest(format!("`{name}` is no kubeconfig of kubeadm's")))
 }
 

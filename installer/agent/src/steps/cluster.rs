@@ -15,7 +15,10 @@ use crate::kubernetes::{ApiClient, ApiCondition, FIELD_MANAGER, KubernetesError,
 /// How many differing objects a reason names.
 const NAMED_OBJECTS: usize = 3;
 
-pub(super) async fn check_objects(step: &ApplyObjects, context: &Context) -> Result<Check, AgentError> {
+pub(super) async fn check_objects(
+    step: &ApplyObjects,
+    context: &Context,
+) -> Result<Check, AgentError> {
     if !context.at(paths::ADMIN_CONF).exists() {
         return Ok(needed(Some("the cluster has not started yet")));
     }
@@ -37,9 +40,14 @@ pub(super) async fn check_objects(step: &ApplyObjects, context: &Context) -> Res
     Ok(needed((!names.is_empty()).then(|| names.join("; "))))
 }
 
-pub(super) async fn apply_objects(step: &ApplyObjects, context: &Context) -> Result<(), AgentError> {
+pub(super) async fn apply_objects(
+    step: &ApplyObjects,
+    context: &Context,
+) -> Result<(), AgentError> {
     let admin = client(context, paths::ADMIN_CONF).await?;
-    let mut applied = admin.apply_objects(&step.manifest, FIELD_MANAGER, true).await;
+    let mut applied = admin
+        .apply_objects(&step.manifest, FIELD_MANAGER, true)
+        .await;
     if let Err(error) = &applied
         && is_forbidden(error)
         && context.at(paths::SUPER_ADMIN_CONF).exists()
@@ -48,7 +56,9 @@ pub(super) async fn apply_objects(step: &ApplyObjects, context: &Context) -> Res
         // only system:masters can make them; kubeadm goes the same way.
         context.log("admin.conf has no rights yet, using super-admin.conf");
         let admin = client(context, paths::SUPER_ADMIN_CONF).await?;
-        applied = admin.apply_objects(&step.manifest, FIELD_MANAGER, true).await;
+        applied = admin
+            .apply_objects(&step.manifest, FIELD_MANAGER, true)
+            .await;
     }
     for object in applied.map_err(failed(format!("apply {}", step.name)))? {
         context.log(object.to_string());
@@ -56,14 +66,20 @@ pub(super) async fn apply_objects(step: &ApplyObjects, context: &Context) -> Res
     Ok(())
 }
 
-pub(super) async fn check_info(step: &PublishClusterInfo, context: &Context) -> Result<Check, AgentError> {
+pub(super) async fn check_info(
+    step: &PublishClusterInfo,
+    context: &Context,
+) -> Result<Check, AgentError> {
     if !context.at(paths::ADMIN_CONF).exists() {
         return Ok(needed(Some("the cluster has not started yet")));
     }
     check_objects(&cluster_info(step, context)?, context).await
 }
 
-pub(super) async fn apply_info(step: &PublishClusterInfo, context: &Context) -> Result<(), AgentError> {
+pub(super) async fn apply_info(
+    step: &PublishClusterInfo,
+    context: &Context,
+) -> Result<(), AgentError> {
     apply_objects(&cluster_info(step, context)?, context).await
 }
 
@@ -72,7 +88,9 @@ fn cluster_info(step: &PublishClusterInfo, context: &Context) -> Result<ApplyObj
     let path = context.at(paths::CLUSTER_CA);
     let ca_pem = std::fs::read_to_string(&path).map_err(AgentError::file("read", &path))?;
     let placeholder = STANDARD.encode(PublishClusterInfo::CA_PLACEHOLDER);
-    let manifest = step.manifest.replace(&placeholder, &STANDARD.encode(ca_pem));
+    let manifest = step
+        .manifest
+        .replace(&placeholder, &STANDARD.encode(ca_pem));
     Ok(ApplyObjects::new("cluster-info", manifest))
 }
 
@@ -97,7 +115,10 @@ pub(super) async fn apply_marks(step: &MarkNode, context: &Context) -> Result<()
         .map_err(failed(format!("label and taint node {}", step.node_name)))
 }
 
-pub(super) async fn check_drained(step: &DrainNode, context: &Context) -> Result<Check, AgentError> {
+pub(super) async fn check_drained(
+    step: &DrainNode,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let node = find_node(&step.node_name, context).await?;
     let because = match node {
         Some(node) if !node.unschedulable => Some("pods may be scheduled on it"),
@@ -120,11 +141,17 @@ pub(super) async fn apply_drain(step: &DrainNode, context: &Context) -> Result<(
         )
         .await
         .map_err(failed(format!("drain node {}", step.node_name)))?;
-    context.log(format!("{} pods gone, {} stay", drained.gone, drained.stayed));
+    context.log(format!(
+        "{} pods gone, {} stay",
+        drained.gone, drained.stayed
+    ));
     Ok(())
 }
 
-pub(super) async fn check_deleted(step: &DeleteNode, context: &Context) -> Result<Check, AgentError> {
+pub(super) async fn check_deleted(
+    step: &DeleteNode,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let node = find_node(&step.node_name, context).await?;
     Ok(needed(node.map(|_| "it is registered")))
 }
@@ -139,9 +166,14 @@ pub(super) async fn apply_delete(step: &DeleteNode, context: &Context) -> Result
 }
 
 /// Returns whether a condition holds, and what is missing if not.
-pub(super) async fn observe(condition: &ApiCondition, context: &Context) -> Result<Observation, AgentError> {
+pub(super) async fn observe(
+    condition: &ApiCondition,
+    context: &Context,
+) -> Result<Observation, AgentError> {
     if !context.at(paths::ADMIN_CONF).exists() {
-        return Ok(Observation::NotYet("the cluster has not started yet".to_owned()));
+        return Ok(Observation::NotYet(
+            "the cluster has not started yet".to_owned(),
+        ));
     }
     client(context, paths::ADMIN_CONF)
         .await?
@@ -184,5 +216,8 @@ fn is_forbidden(error: &KubernetesError) -> bool {
 
 /// Returns a function that says what was tried.
 pub(crate) fn failed(doing: String) -> impl FnOnce(KubernetesError) -> AgentError {
-    move |error| AgentError::Kubernetes { doing, source: Box::new(error) }
+    move |error| AgentError::Kubernetes {
+        doing,
+        source: Box::new(error),
+    }
 }

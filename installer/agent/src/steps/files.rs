@@ -5,7 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use slipway_api::step::{EnsureDirectory, FetchFile, InstallBlob, RemovePath, UnpackArchive, WriteFile};
+use slipway_api::step::{
+    EnsureDirectory, FetchFile, InstallBlob, RemovePath, UnpackArchive, WriteFile,
+};
 use slipway_api::{ArchiveMember, Check, Sha256Digest};
 
 use super::needed;
@@ -17,12 +19,17 @@ const EXECUTABLE: u32 = 0o755;
 /// The mode of files that anyone may read.
 const READABLE: u32 = 0o644;
 
-pub(super) fn check_directory(step: &EnsureDirectory, context: &Context) -> Result<Check, AgentError> {
+pub(super) fn check_directory(
+    step: &EnsureDirectory,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let because = match std::fs::metadata(context.at(&step.path)) {
         Ok(found) if !found.is_dir() => Some("it is not a folder".to_owned()),
-        Ok(found) if found.mode() & 0o7777 != step.mode => {
-            Some(format!("its mode is {:04o}, not {:04o}", found.mode() & 0o7777, step.mode))
-        }
+        Ok(found) if found.mode() & 0o7777 != step.mode => Some(format!(
+            "its mode is {:04o}, not {:04o}",
+            found.mode() & 0o7777,
+            step.mode
+        )),
         Ok(_) => None,
         Err(_) => Some("it is not there".to_owned()),
     };
@@ -38,7 +45,11 @@ pub(super) fn apply_directory(step: &EnsureDirectory, context: &Context) -> Resu
 
 pub(super) fn check_file(step: &WriteFile, context: &Context) -> Result<Check, AgentError> {
     let path = context.at(&step.path);
-    Ok(needed(files::difference(&path, Sha256Digest::of(&step.content), step.mode)?))
+    Ok(needed(files::difference(
+        &path,
+        Sha256Digest::of(&step.content),
+        step.mode,
+    )?))
 }
 
 pub(super) fn apply_file(step: &WriteFile, context: &Context) -> Result<(), AgentError> {
@@ -47,7 +58,11 @@ pub(super) fn apply_file(step: &WriteFile, context: &Context) -> Result<(), Agen
 
 pub(super) fn check_blob(step: &InstallBlob, context: &Context) -> Result<Check, AgentError> {
     let path = context.at(&step.path);
-    Ok(needed(files::difference(&path, step.blob.sha256, EXECUTABLE)?))
+    Ok(needed(files::difference(
+        &path,
+        step.blob.sha256,
+        EXECUTABLE,
+    )?))
 }
 
 pub(super) fn apply_blob(step: &InstallBlob, context: &Context) -> Result<(), AgentError> {
@@ -58,7 +73,9 @@ pub(super) fn apply_blob(step: &InstallBlob, context: &Context) -> Result<(), Ag
 
 pub(super) fn check_archive(step: &UnpackArchive, context: &Context) -> Result<Check, AgentError> {
     for member in &step.members {
-        let Some(path) = member_path(step, member, context) else { continue };
+        let Some(path) = member_path(step, member, context) else {
+            continue;
+        };
         if let Some(because) = files::difference(&path, member.sha256, member.mode & 0o777)? {
             return Ok(needed(Some(format!("{}: {because}", member.path))));
         }
@@ -68,15 +85,28 @@ pub(super) fn check_archive(step: &UnpackArchive, context: &Context) -> Result<C
 
 pub(super) fn apply_archive(step: &UnpackArchive, context: &Context) -> Result<(), AgentError> {
     let source = context.blob(&step.blob)?;
-    let cannot_read = |error| AgentError::File { doing: "unpack", path: source.clone(), source: error };
+    let cannot_read = |error| AgentError::File {
+        doing: "unpack",
+        path: source.clone(),
+        source: error,
+    };
     let file = std::fs::File::open(&source).map_err(cannot_read)?;
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
-    let mut wanted: BTreeMap<&str, &ArchiveMember> =
-        step.members.iter().map(|member| (member.path.as_str(), member)).collect();
+    let mut wanted: BTreeMap<&str, &ArchiveMember> = step
+        .members
+        .iter()
+        .map(|member| (member.path.as_str(), member))
+        .collect();
     for entry in archive.entries().map_err(cannot_read)? {
         let mut entry = entry.map_err(cannot_read)?;
-        let path = entry.path().map_err(cannot_read)?.to_string_lossy().into_owned();
-        let Some(member) = wanted.remove(path.trim_start_matches("./")) else { continue };
+        let path = entry
+            .path()
+            .map_err(cannot_read)?
+            .to_string_lossy()
+            .into_owned();
+        let Some(member) = wanted.remove(path.trim_start_matches("./")) else {
+            continue;
+        };
         if let Some(target) = member_path(step, member, context) {
             let reader: &mut dyn Read = &mut entry;
             files::write_from(&target, member.mode & 0o777, reader)?;
@@ -114,7 +144,10 @@ pub(super) fn check_fetch(step: &FetchFile, context: &Context) -> Result<Check, 
 
 pub(super) fn apply_fetch(step: &FetchFile, context: &Context) -> Result<(), AgentError> {
     let text = context.attachment.text.as_deref().ok_or_else(|| {
-        AgentError::BadRequest(format!("the text of {} is missing from the request", step.file.path()))
+        AgentError::BadRequest(format!(
+            "the text of {} is missing from the request",
+            step.file.path()
+        ))
     })?;
     files::write(&context.at(step.file.path()), READABLE, text.as_bytes())
 }
@@ -148,7 +181,11 @@ fn remove(path: &Path) -> Result<(), AgentError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(AgentError::file("delete", path)(error)),
     };
-    let removed = if found.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let removed = if found.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
     removed.map_err(AgentError::file("delete", path))
 }
 
@@ -166,8 +203,15 @@ mod tests {
     fn writing_twice_changes_nothing_the_second_time() {
         let root = tempfile::tempdir().unwrap();
         let context = context(root.path());
-        let step = WriteFile::new("/etc/kubernetes/manifests/etcd.yaml", 0o600, "kind: Pod\n".into());
-        assert!(matches!(check_file(&step, &context).unwrap(), Check::Needed { .. }));
+        let step = WriteFile::new(
+            "/etc/kubernetes/manifests/etcd.yaml",
+            0o600,
+            "kind: Pod\n".into(),
+        );
+        assert!(matches!(
+            check_file(&step, &context).unwrap(),
+            Check::Needed { .. }
+        ));
         apply_file(&step, &context).unwrap();
         assert_eq!(check_file(&step, &context).unwrap(), Check::Satisfied);
     }
@@ -184,7 +228,10 @@ mod tests {
         let step = UnpackArchive {
             name: "x".into(),
             version: "1".into(),
-            blob: slipway_api::Blob { sha256: Sha256Digest::of(""), size: 0 },
+            blob: slipway_api::Blob {
+                sha256: Sha256Digest::of(""),
+                size: 0,
+            },
             folder: "/opt/cni/bin".into(),
             strip: 0,
             members: vec![],
@@ -202,7 +249,10 @@ mod tests {
         std::fs::create_dir_all(folder.join("member")).unwrap();
         std::os::unix::fs::symlink(&outside, folder.join("link")).unwrap();
         let context = context(root.path());
-        let step = RemovePath { path: "/var/lib/etcd".into(), keep_folder: true };
+        let step = RemovePath {
+            path: "/var/lib/etcd".into(),
+            keep_folder: true,
+        };
         apply_removed(&step, &context).unwrap();
         assert_eq!(check_removed(&step, &context).unwrap(), Check::Satisfied);
         assert!(folder.is_dir() && outside.join("keep").is_dir());

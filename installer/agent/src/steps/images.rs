@@ -14,10 +14,13 @@ pub(super) async fn check_image(step: &ImportImage) -> Result<Check, AgentError>
     let Ok(client) = ContainerdClient::connect(Path::new(&step.socket)).await else {
         return Ok(needed(Some("the container runtime does not run yet")));
     };
-    let found = client.has_image(&step.image).await.map_err(|error| AgentError::Runtime {
-        doing: format!("look for image {}", step.image.reference),
-        source: Box::new(error),
-    })?;
+    let found = client
+        .has_image(&step.image)
+        .await
+        .map_err(|error| AgentError::Runtime {
+            doing: format!("look for image {}", step.image.reference),
+            source: Box::new(error),
+        })?;
     Ok(needed((!found).then_some("it is not there")))
 }
 
@@ -29,7 +32,9 @@ pub(super) async fn apply_image(step: &ImportImage, context: &Context) -> Result
     for blob in step.image.blobs() {
         context.blob(&blob)?;
     }
-    let client = ContainerdClient::connect(Path::new(&step.socket)).await.map_err(failed)?;
+    let client = ContainerdClient::connect(Path::new(&step.socket))
+        .await
+        .map_err(failed)?;
     let mut progress = |done, total, doing: &str| context.progress(done, total, doing);
     client
         .import_image(&step.image, &|blob| context.blob_path(blob), &mut progress)

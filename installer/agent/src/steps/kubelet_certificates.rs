@@ -19,7 +19,10 @@ use crate::{AgentError, files};
 /// The link that the kubelet keeps on its newest client certificate.
 const CLIENT_CURRENT: &str = "kubelet-client-current.pem";
 
-pub(super) fn check_client(step: &EnsureKubeletClient, context: &Context) -> Result<Check, AgentError> {
+pub(super) fn check_client(
+    step: &EnsureKubeletClient,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let Some(text) = files::read_text(&context.at(paths::KUBELET_CONF))? else {
         return Ok(needed(Some("kubelet.conf is not there")));
     };
@@ -27,20 +30,34 @@ pub(super) fn check_client(step: &EnsureKubeletClient, context: &Context) -> Res
         return Ok(needed(Some("kubelet.conf cannot be read")));
     };
     if found.server != step.server {
-        return Ok(needed(Some(format!("kubelet.conf names {}, not {}", found.server, step.server))));
+        return Ok(needed(Some(format!(
+            "kubelet.conf names {}, not {}",
+            found.server, step.server
+        ))));
     }
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
-        return Ok(needed(Some("kubelet.conf trusts another certificate authority")));
+        return Ok(needed(Some(
+            "kubelet.conf trusts another certificate authority",
+        )));
     }
-    let Some(pair) = files::read_text(&context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT))? else {
+    let Some(pair) = files::read_text(&context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT))?
+    else {
         return Ok(needed(Some("the client certificate is not there")));
     };
     let profile = client_profile(&step.node_name);
-    Ok(needed(why_unfit(&pair, &pair, authority.as_deref(), &profile)))
+    Ok(needed(why_unfit(
+        &pair,
+        &pair,
+        authority.as_deref(),
+        &profile,
+    )))
 }
 
-pub(super) fn apply_client(step: &EnsureKubeletClient, context: &Context) -> Result<(), AgentError> {
+pub(super) fn apply_client(
+    step: &EnsureKubeletClient,
+    context: &Context,
+) -> Result<(), AgentError> {
     let (certificate, authority) = signed(&context.attachment)?;
     let key = pending_key(&pending_path("client", context), certificate)?;
     let folder = context.at(paths::KUBELET_PKI_DIR);
@@ -62,21 +79,35 @@ pub(super) fn apply_client(step: &EnsureKubeletClient, context: &Context) -> Res
         server: step.server.clone(),
         ca_pem: authority.to_owned(),
         user_name: KubeconfigName::Kubelet.user_name(&step.node_name),
-        credentials: Credentials::Files { client_certificate: current.clone(), client_key: current },
+        credentials: Credentials::Files {
+            client_certificate: current.clone(),
+            client_key: current,
+        },
     };
-    let text = kubeconfig.to_yaml().map_err(AgentError::pki("write kubelet.conf"))?;
+    let text = kubeconfig
+        .to_yaml()
+        .map_err(AgentError::pki("write kubelet.conf"))?;
     files::write(&context.at(paths::KUBELET_CONF), SECRET, text.as_bytes())?;
     forget_pending("client", context)
 }
 
-pub(super) fn check_serving(step: &EnsureKubeletServing, context: &Context) -> Result<Check, AgentError> {
+pub(super) fn check_serving(
+    step: &EnsureKubeletServing,
+    context: &Context,
+) -> Result<Check, AgentError> {
     let (certificate, key) = serving_paths(context);
-    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?) else {
+    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?)
+    else {
         return Ok(needed(Some("it is not there")));
     };
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     let profile = serving_profile(step);
-    Ok(needed(why_unfit(&certificate, &key, authority.as_deref(), &profile)))
+    Ok(needed(why_unfit(
+        &certificate,
+        &key,
+        authority.as_deref(),
+        &profile,
+    )))
 }
 
 pub(super) fn apply_serving(_: &EnsureKubeletServing, context: &Context) -> Result<(), AgentError> {
@@ -91,10 +122,20 @@ pub(super) fn apply_serving(_: &EnsureKubeletServing, context: &Context) -> Resu
 /// Makes a key, kept on this host, and returns a certificate request for it.
 pub(crate) fn prepare_request(step: &Step, context: &Context) -> Result<String, AgentError> {
     let (kind, profile, key_algorithm) = recipe(step)?;
-    let doing = || AgentError::pki(format!("make a request for the kubelet's {kind} certificate"));
-    let key = algorithm(key_algorithm).and_then(PrivateKey::generate).map_err(doing())?;
+    let doing = || {
+        AgentError::pki(format!(
+            "make a request for the kubelet's {kind} certificate"
+        ))
+    };
+    let key = algorithm(key_algorithm)
+        .and_then(PrivateKey::generate)
+        .map_err(doing())?;
     files::make_private_dir(&context.at(paths::PENDING_DIR))?;
-    files::write(&pending_path(kind, context), SECRET, key.to_pem().as_bytes())?;
+    files::write(
+        &pending_path(kind, context),
+        SECRET,
+        key.to_pem().as_bytes(),
+    )?;
     certificate_request(&key, &profile).map_err(doing())
 }
 
@@ -108,8 +149,15 @@ pub(crate) fn sign_request(
     let (kind, profile, _) = recipe(step)?;
     let authority = load_authority(CertificateName::Apiserver, context)?;
     let certificate = authority
-        .sign_request(request_pem, &profile, Timestamp::now(), CERTIFICATE_VALIDITY)
-        .map_err(AgentError::pki(format!("sign the kubelet's {kind} certificate")))?;
+        .sign_request(
+            request_pem,
+            &profile,
+            Timestamp::now(),
+            CERTIFICATE_VALIDITY,
+        )
+        .map_err(AgentError::pki(format!(
+            "sign the kubelet's {kind} certificate"
+        )))?;
     Ok((certificate, authority.certificate_pem().to_owned()))
 }
 
@@ -119,7 +167,10 @@ fn recipe(step: &Step) -> Result<(&'static str, CertificateProfile, &str), Agent
             Ok(("client", client_profile(&step.node_name), &step.algorithm))
         }
         Step::EnsureKubeletServing(step) => Ok(("serving", serving_profile(step), &step.algorithm)),
-        other => Err(AgentError::BadRequest(format!("nothing is signed for: {}", other.describe()))),
+        other => Err(AgentError::BadRequest(format!(
+            "nothing is signed for: {}",
+            other.describe()
+        ))),
     }
 }
 
@@ -138,12 +189,17 @@ fn serving_profile(step: &EnsureKubeletServing) -> CertificateProfile {
 fn signed(attachment: &Attachment) -> Result<(&str, &str), AgentError> {
     match (&attachment.certificate_pem, &attachment.authority_pem) {
         (Some(certificate), Some(authority)) => Ok((certificate, authority)),
-        _ => Err(AgentError::BadRequest("the signed certificate is missing from the request".into())),
+        _ => Err(AgentError::BadRequest(
+            "the signed certificate is missing from the request".into(),
+        )),
     }
 }
 
 /// Returns the key that was made for the request that `certificate` answers.
-fn pending_key(path: &PathBuf, certificate: &str) -> Result<zeroize::Zeroizing<String>, AgentError> {
+fn pending_key(
+    path: &PathBuf,
+    certificate: &str,
+) -> Result<zeroize::Zeroizing<String>, AgentError> {
     let text = std::fs::read_to_string(path).map_err(AgentError::file("read", path))?;
     let text = zeroize::Zeroizing::new(text);
     let doing = || AgentError::pki("match the signed certificate with its key");
@@ -152,7 +208,9 @@ fn pending_key(path: &PathBuf, certificate: &str) -> Result<zeroize::Zeroizing<S
     if facts.matches_key(&key) {
         Ok(text)
     } else {
-        Err(AgentError::BadRequest("the signed certificate belongs to another key".to_owned()))
+        Err(AgentError::BadRequest(
+            "the signed certificate belongs to another key".to_owned(),
+        ))
     }
 }
 
@@ -162,7 +220,9 @@ fn forget_pending(kind: &str, context: &Context) -> Result<(), AgentError> {
 }
 
 fn pending_path(kind: &str, context: &Context) -> PathBuf {
-    context.at(paths::PENDING_DIR).join(format!("kubelet-{kind}.key"))
+    context
+        .at(paths::PENDING_DIR)
+        .join(format!("kubelet-{kind}.key"))
 }
 
 fn serving_paths(context: &Context) -> (PathBuf, PathBuf) {

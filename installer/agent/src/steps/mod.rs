@@ -36,9 +36,7 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::EnsureUnit(step) => units::check_unit(step, context).await,
         Step::ImportImage(step) => images::check_image(step).await,
         Step::EnsureAuthority(step) => certificates::check_authority(step, context),
-        Step::EnsureServiceAccountKey(step) => {
-            certificates::check_service_account(step, context)
-        }
+        Step::EnsureServiceAccountKey(step) => certificates::check_service_account(step, context),
         Step::EnsureCertificate(step) => certificates::check_certificate(step, context),
         Step::EnsureKubeconfig(step) => certificates::check_kubeconfig(step, context),
         Step::EnsureKubeletClient(step) => kubelet_certificates::check_client(step, context),
@@ -85,9 +83,7 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::EnsureUnit(step) => units::apply_unit(step, context).await,
         Step::ImportImage(step) => images::apply_image(step, context).await,
         Step::EnsureAuthority(step) => certificates::apply_authority(step, context),
-        Step::EnsureServiceAccountKey(step) => {
-            certificates::apply_service_account(step, context)
-        }
+        Step::EnsureServiceAccountKey(step) => certificates::apply_service_account(step, context),
         Step::EnsureCertificate(step) => certificates::apply_certificate(step, context),
         Step::EnsureKubeconfig(step) => certificates::apply_kubeconfig(step, context),
         Step::EnsureKubeletClient(step) => kubelet_certificates::apply_client(step, context),
@@ -110,7 +106,9 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
 /// Returns the check that says `because`, or content where there is nothing to say.
 fn needed(because: Option<impl Into<String>>) -> Check {
     match because {
-        Some(because) => Check::Needed { because: because.into() },
+        Some(because) => Check::Needed {
+            because: because.into(),
+        },
         None => Check::Satisfied,
     }
 }

@@ -9,7 +9,9 @@ use crate::AgentError;
 
 pub(super) fn check_mounts(step: &UnmountBelow) -> Result<Check, AgentError> {
     let mounts = mounts_below(&step.path)?;
-    Ok(needed(mounts.first().map(|path| format!("{} mounts, {path} among them", mounts.len()))))
+    Ok(needed(mounts.first().map(|path| {
+        format!("{} mounts, {path} among them", mounts.len())
+    })))
 }
 
 pub(super) fn apply_mounts(step: &UnmountBelow) -> Result<(), AgentError> {
@@ -44,9 +46,16 @@ pub(crate) fn parse_mount_points(text: &str) -> Vec<String> {
 }
 
 fn unescape(text: &str) -> String {
-    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
-        .iter()
-        .fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain))
+    [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (code, plain)| {
+        text.replace(code, plain)
+    })
 }
 
 #[cfg(test)]

@@ -6,18 +6,24 @@ use slipway_api::Check;
 use slipway_api::step::RemovePods;
 
 use super::needed;
-use crate::context::Context;
 use crate::AgentError;
+use crate::context::Context;
 use crate::cri::CriClient;
 
 pub(super) async fn check_pods(step: &RemovePods, context: &Context) -> Result<Check, AgentError> {
-    let Some(client) = connect(step, context).await? else { return Ok(Check::Satisfied) };
+    let Some(client) = connect(step, context).await? else {
+        return Ok(Check::Satisfied);
+    };
     let pods = client.pod_sandboxes().await.map_err(runtime("list pods"))?;
-    Ok(needed((!pods.is_empty()).then(|| format!("{} pods are there", pods.len()))))
+    Ok(needed(
+        (!pods.is_empty()).then(|| format!("{} pods are there", pods.len())),
+    ))
 }
 
 pub(super) async fn apply_pods(step: &RemovePods, context: &Context) -> Result<(), AgentError> {
-    let Some(client) = connect(step, context).await? else { return Ok(()) };
+    let Some(client) = connect(step, context).await? else {
+        return Ok(());
+    };
     client
         .stop_and_remove_all_pods(&mut |done, total, doing| context.progress(done, total, doing))
         .await
@@ -32,10 +38,17 @@ async fn connect(step: &RemovePods, context: &Context) -> Result<Option<CriClien
         return Ok(None);
     }
     let client = CriClient::connect(Path::new(&socket)).await;
-    client.map(Some).map_err(runtime("reach the container runtime"))
+    client
+        .map(Some)
+        .map_err(runtime("reach the container runtime"))
 }
 
-fn runtime<E: std::error::Error + Send + Sync + 'static>(doing: &str) -> impl FnOnce(E) -> AgentError {
+fn runtime<E: std::error::Error + Send + Sync + 'static>(
+    doing: &str,
+) -> impl FnOnce(E) -> AgentError {
     let doing = doing.to_owned();
-    move |error| AgentError::Runtime { doing, source: Box::new(error) }
+    move |error| AgentError::Runtime {
+        doing,
+        source: Box::new(error),
+    }
 }

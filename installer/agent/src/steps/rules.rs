@@ -27,7 +27,9 @@ pub(super) async fn check_rules(step: &RemoveRules) -> Result<Check, AgentError>
         let rules = command::run(save, &[]).await.unwrap_or_default();
         found.extend(our_chains(&rules, &step.chain_prefixes));
     }
-    Ok(needed((!found.is_empty()).then(|| format!("{} chains are there", found.len()))))
+    Ok(needed(
+        (!found.is_empty()).then(|| format!("{} chains are there", found.len())),
+    ))
 }
 
 pub(super) async fn apply_rules(step: &RemoveRules, context: &Context) -> Result<(), AgentError> {
@@ -50,7 +52,9 @@ pub(super) async fn apply_rules(step: &RemoveRules, context: &Context) -> Result
 }
 
 fn is_ours(chain: &str, prefixes: &[String]) -> bool {
-    prefixes.iter().any(|prefix| chain.starts_with(prefix.as_str()))
+    prefixes
+        .iter()
+        .any(|prefix| chain.starts_with(prefix.as_str()))
 }
 
 fn our_chains(rules: &str, prefixes: &[String]) -> Vec<String> {
@@ -68,14 +72,20 @@ fn removal_script(rules: &str, prefixes: &[String]) -> String {
     let mut script = String::new();
     for table in rules.split_inclusive("COMMIT\n") {
         let chains = our_chains(table, prefixes);
-        let Some(header) = table.lines().find(|line| line.starts_with('*')) else { continue };
+        let Some(header) = table.lines().find(|line| line.starts_with('*')) else {
+            continue;
+        };
         if chains.is_empty() {
             continue;
         }
         let jumps = table.lines().filter(|line| {
-            let mut words = line.split(' ').skip_while(|word| *word != "-j" && *word != "-g");
+            let mut words = line
+                .split(' ')
+                .skip_while(|word| *word != "-j" && *word != "-g");
             let target = words.nth(1).unwrap_or("");
-            let chain = line.strip_prefix("-A ").and_then(|rest| rest.split(' ').next());
+            let chain = line
+                .strip_prefix("-A ")
+                .and_then(|rest| rest.split(' ').next());
             chain.is_some_and(|chain| !is_ours(chain, prefixes)) && is_ours(target, prefixes)
         });
         script.push_str(header);
@@ -83,8 +93,12 @@ fn removal_script(rules: &str, prefixes: &[String]) -> String {
         for jump in jumps {
             script.push_str(&format!("-D {}\n", jump.trim_start_matches("-A ")));
         }
-        chains.iter().for_each(|chain| script.push_str(&format!("-F {chain}\n")));
-        chains.iter().for_each(|chain| script.push_str(&format!("-X {chain}\n")));
+        chains
+            .iter()
+            .for_each(|chain| script.push_str(&format!("-F {chain}\n")));
+        chains
+            .iter()
+            .for_each(|chain| script.push_str(&format!("-X {chain}\n")));
         script.push_str("COMMIT\n");
     }
     script

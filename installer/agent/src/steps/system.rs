@@ -10,8 +10,12 @@ use crate::context::Context;
 use crate::{AgentError, command};
 
 pub(super) fn check_modules(step: &LoadModules) -> Check {
-    let missing: Vec<_> =
-        step.modules.iter().filter(|module| !module_works(module)).map(String::as_str).collect();
+    let missing: Vec<_> = step
+        .modules
+        .iter()
+        .filter(|module| !module_works(module))
+        .map(String::as_str)
+        .collect();
     needed((!missing.is_empty()).then(|| format!("not loaded: {}", missing.join(", "))))
 }
 

@@ -71,10 +71,17 @@ pub(super) async fn apply_stop(step: &StopUnit) -> Result<(), AgentError> {
 /// those that a kubelet repeats while it has no API server.
 pub(crate) async fn journal_tail(unit: &str) -> Vec<String> {
     let arguments = ["--no-pager", "-o", "cat", "-n", "2000", "-u", unit];
-    let text = command::run("journalctl", &arguments).await.unwrap_or_default();
+    let text = command::run("journalctl", &arguments)
+        .await
+        .unwrap_or_default();
     let is_told = |line: &&str| !NOISE.iter().any(|noise| line.contains(noise));
-    let mut lines: Vec<String> =
-        text.lines().rev().filter(is_told).take(20).map(|line| line.chars().take(400).collect()).collect();
+    let mut lines: Vec<String> = text
+        .lines()
+        .rev()
+        .filter(is_told)
+        .take(20)
+        .map(|line| line.chars().take(400).collect())
+        .collect();
     lines.reverse();
     lines
 }
@@ -92,14 +99,18 @@ const NOISE: [&str; 6] = [
 /// Returns whether a unit is active.
 pub(crate) async fn is_active(unit: &str) -> bool {
     let unit = show(unit).await.unwrap_or_default();
-    unit.get("ActiveState").is_some_and(|state| state == "active")
+    unit.get("ActiveState")
+        .is_some_and(|state| state == "active")
 }
 
 async fn show(unit: &str) -> Result<BTreeMap<String, String>, AgentError> {
-    let properties = "--property=LoadState,ActiveState,UnitFileState,ExecMainStartTimestampMonotonic";
+    let properties =
+        "--property=LoadState,ActiveState,UnitFileState,ExecMainStartTimestampMonotonic";
     let text = command::run("systemctl", &["show", properties, unit]).await?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    Ok(pairs
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// Returns when the unit's main process started; none where it never did.

@@ -25,7 +25,10 @@ const LOG_LINES: usize = 10;
 /// The components whose logs explain why an API server does not come up.
 const COMPONENTS: [&str; 2] = ["kube-apiserver", "etcd"];
 
-pub(super) async fn check_condition(step: &WaitFor, context: &Context) -> Result<Check, AgentError> {
+pub(super) async fn check_condition(
+    step: &WaitFor,
+    context: &Context,
+) -> Result<Check, AgentError> {
     Ok(needed(missing(&step.condition, context).await))
 }
 
@@ -33,7 +36,9 @@ pub(super) async fn apply_condition(step: &WaitFor, context: &Context) -> Result
     let deadline = Instant::now() + Duration::from_secs(step.timeout_seconds);
     let mut said = String::new();
     loop {
-        let Some(seen) = missing(&step.condition, context).await else { return Ok(()) };
+        let Some(seen) = missing(&step.condition, context).await else {
+            return Ok(());
+        };
         if seen != said {
             context.log(seen.clone());
             said.clone_from(&seen);
@@ -52,7 +57,11 @@ async fn missing(condition: &Condition, context: &Context) -> Option<String> {
             Condition::KubeletHealthy => kubelet_missing().await,
             Condition::ApiServerReady => api_server_missing(context).await,
             Condition::NodeRegistered { node } => {
-                observed(&ApiCondition::NodeRegistered { node: node.clone() }, context).await
+                observed(
+                    &ApiCondition::NodeRegistered { node: node.clone() },
+                    context,
+                )
+                .await
             }
             Condition::NodeReady { node } => {
                 observed(&ApiCondition::NodeReady { node: node.clone() }, context).await
@@ -67,7 +76,9 @@ async fn missing(condition: &Condition, context: &Context) -> Option<String> {
         }
     };
     let slow = || Some(format!("no answer within {} s", LOOK.as_secs()));
-    tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| slow())
+    tokio::time::timeout(LOOK, look)
+        .await
+        .unwrap_or_else(|_| slow())
 }
 
 async fn observed(condition: &ApiCondition, context: &Context) -> Option<String> {
@@ -84,15 +95,23 @@ async fn api_server_missing(context: &Context) -> Option<String> {
     }
     let ready = async {
         let client = cluster::client(context, paths::ADMIN_CONF).await?;
-        client.ready().await.map_err(cluster::failed("ask the API server".to_owned()))
+        client
+            .ready()
+            .await
+            .map_err(cluster::failed("ask the API server".to_owned()))
     };
-    ready.await.err().map(|error: AgentError| error.into_failure().to_string())
+    ready
+        .await
+        .err()
+        .map(|error: AgentError| error.into_failure().to_string())
 }
 
 async fn kubelet_missing() -> Option<String> {
     let asked = async {
         let mut stream = TcpStream::connect(KUBELET_HEALTH).await?;
-        stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
+        stream
+            .write_all(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            .await?;
         let mut answer = Vec::new();
         stream.take(4096).read_to_end(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
@@ -100,8 +119,14 @@ async fn kubelet_missing() -> Option<String> {
     match asked.await {
         Ok(answer) if answer.starts_with(b"HTTP/1.0 200") => None,
         Ok(answer) => {
-            let line = answer.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            Some(format!("the kubelet answers {}", String::from_utf8_lossy(line)))
+            let line = answer
+                .split(|byte| *byte == b'\r')
+                .next()
+                .unwrap_or_default();
+            Some(format!(
+                "the kubelet answers {}",
+                String::from_utf8_lossy(line)
+            ))
         }
         Err(error) => Some(format!("the kubelet does not answer: {error}")),
     }
@@ -110,9 +135,10 @@ async fn kubelet_missing() -> Option<String> {
 /// Returns the error of a wait, with the log that explains it.
 async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
     let (log_tail, help) = match &step.condition {
-        Condition::KubeletHealthy => {
-            (units::journal_tail("kubelet.service").await, "journalctl -u kubelet")
-        }
+        Condition::KubeletHealthy => (
+            units::journal_tail("kubelet.service").await,
+            "journalctl -u kubelet",
+        ),
         Condition::ApiServerReady => {
             let mut lines = Vec::new();
             if let Ok(client) = CriClient::connect(paths::CONTAINERD_SOCKET.as_ref()).await {
@@ -126,11 +152,15 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
             if lines.is_empty() {
                 lines = units::journal_tail("kubelet.service").await;
             }
-            (lines, "journalctl -u kubelet, and the files in /var/log/pods")
+            (
+                lines,
+                "journalctl -u kubelet, and the files in /var/log/pods",
+            )
         }
-        Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => {
-            (Vec::new(), "journalctl -u kubelet on that node, and kubectl describe node")
-        }
+        Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => (
+            Vec::new(),
+            "journalctl -u kubelet on that node, and kubectl describe node",
+        ),
         Condition::DeploymentAvailable { .. } => (Vec::new(), "kubectl get pods -A"),
     };
     AgentError::TimedOut {

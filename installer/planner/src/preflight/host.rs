@@ -75,7 +75,11 @@ fn check_ports(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         Role::Worker => &WORKER_PORTS,
     };
     for port in ports {
-        let listener = subject.facts.listening.iter().find(|listener| listener.port == *port);
+        let listener = subject
+            .facts
+            .listening
+            .iter()
+            .find(|listener| listener.port == *port);
         if let Some(listener) = listener {
             let program = listener.program.as_deref().unwrap_or("another program");
             found.push(subject.error(

@@ -1,9 +1,10 @@
 //! A cluster file, facts and a bundle's manifest for tests, all made up.
 
 use slipway_api::{
-    Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION, CONTAINERD_VERSION,
-    ClusterFile, ClusterSpec, Disk, ExistingCluster, Facts, HostFacts, HostState, Image, ImageBlob,
-    KubernetesVersion, Link, Listener, RUNC_VERSION, Release, Sha256Digest,
+    Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION,
+    CONTAINERD_VERSION, ClusterFile, ClusterSpec, Disk, ExistingCluster, Facts, HostFacts,
+    HostState, Image, ImageBlob, KubernetesVersion, Link, Listener, RUNC_VERSION, Release,
+    Sha256Digest,
 };
 
 /// Returns the cluster `harbour`: one control-plane host and two workers.
@@ -17,7 +18,9 @@ pub fn spec() -> ClusterSpec {
                 \x20   - { name: cp-1, address: 192.0.2.11, role: control-plane }\n\
                 \x20   - { name: w-1, address: 192.0.2.21, role: worker, labels: { disk: ssd } }\n\
                 \x20   - { name: w-2, address: 192.0.2.22, role: worker }\n";
-    ClusterFile::parse(text, "harbour.yaml").expect("the file is right").spec
+    ClusterFile::parse(text, "harbour.yaml")
+        .expect("the file is right")
+        .spec
 }
 
 /// Returns the facts of bare hosts, all reached.
@@ -26,12 +29,18 @@ pub fn bare_facts(spec: &ClusterSpec) -> Facts {
         let facts = bare_host(host.name.as_str(), host.node_ip);
         (host.name.clone(), HostState::Reached(Box::new(facts)))
     });
-    Facts { hosts: hosts.collect(), cluster: None }
+    Facts {
+        hosts: hosts.collect(),
+        cluster: None,
+    }
 }
 
 /// Returns the facts of an ordinary server with nothing on it.
 pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
-    let disk = Disk { total: 100 << 30, available: 60 << 30 };
+    let disk = Disk {
+        total: 100 << 30,
+        available: 60 << 30,
+    };
     HostFacts {
         observed_at: jiff::Timestamp::UNIX_EPOCH,
         hostname: name.to_owned(),
@@ -52,7 +61,9 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
         default_route: Some("eth0".to_owned()),
         routes: vec!["0.0.0.0/0".to_owned(), "192.0.2.0/24".to_owned()],
         cgroup_version: 2,
-        cgroup_controllers: ["cpu", "cpuset", "memory", "pids"].map(str::to_owned).to_vec(),
+        cgroup_controllers: ["cpu", "cpuset", "memory", "pids"]
+            .map(str::to_owned)
+            .to_vec(),
         overlay: true,
         bridge_netfilter: true,
         sysctls: [
@@ -62,10 +73,17 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into(),
-        listening: vec![Listener { port: 22, program: Some("sshd".to_owned()) }],
-        disks: ["/var/lib/kubelet", "/var/lib/containerd", "/var/lib/slipway"]
-            .map(|path| (path.to_owned(), disk))
-            .into(),
+        listening: vec![Listener {
+            port: 22,
+            program: Some("sshd".to_owned()),
+        }],
+        disks: [
+            "/var/lib/kubelet",
+            "/var/lib/containerd",
+            "/var/lib/slipway",
+        ]
+        .map(|path| (path.to_owned(), disk))
+        .into(),
         runtime: None,
         kubelet: None,
         existing: ExistingCluster::default(),
@@ -75,7 +93,10 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
         noexec: Vec::new(),
         is_root: true,
         resolv_conf: None,
-        ca_certificate_dirs: vec!["/etc/ca-certificates".to_owned(), "/usr/share/ca-certificates".to_owned()],
+        ca_certificate_dirs: vec![
+            "/etc/ca-certificates".to_owned(),
+            "/usr/share/ca-certificates".to_owned(),
+        ],
     }
 }
 
@@ -88,8 +109,16 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
         ("kubeadm", &kubernetes, &[]),
         ("kubectl", &kubernetes, &[]),
         ("runc", RUNC_VERSION, &[]),
-        ("containerd", CONTAINERD_VERSION, &["bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"]),
-        ("cni-plugins", CNI_PLUGINS_VERSION, &["bridge", "host-local", "loopback", "portmap"]),
+        (
+            "containerd",
+            CONTAINERD_VERSION,
+            &["bin/containerd", "bin/containerd-shim-runc-v2", "bin/ctr"],
+        ),
+        (
+            "cni-plugins",
+            CNI_PLUGINS_VERSION,
+            &["bridge", "host-local", "loopback", "portmap"],
+        ),
     ];
     let artifacts = artifacts.map(|(name, version, members)| Artifact {
         name: name.to_owned(),
@@ -107,8 +136,14 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
             })
             .collect(),
     });
-    let images = release.control_plane_images().into_iter().chain(release.node_images());
-    let part = |name: String| ImageBlob { media_type: "application/octet-stream".to_owned(), blob: blob(&name) };
+    let images = release
+        .control_plane_images()
+        .into_iter()
+        .chain(release.node_images());
+    let part = |name: String| ImageBlob {
+        media_type: "application/octet-stream".to_owned(),
+        blob: blob(&name),
+    };
     BundleManifest {
         format: BundleManifest::FORMAT,
         created_by: "test".to_owned(),
@@ -118,7 +153,10 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
             .map(|reference| Image {
                 manifest: part(format!("manifest of {reference}")),
                 config: part(format!("config of {reference}")),
-                layers: vec![part("a layer that all share".to_owned()), part(format!("layer of {reference}"))],
+                layers: vec![
+                    part("a layer that all share".to_owned()),
+                    part(format!("layer of {reference}")),
+                ],
                 architecture: Architecture::Amd64,
                 reference,
             })
@@ -127,5 +165,8 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
 }
 
 fn blob(name: &str) -> Blob {
-    Blob { sha256: Sha256Digest::of(name), size: name.len() as u64 }
+    Blob {
+        sha256: Sha256Digest::of(name),
+        size: name.len() as u64,
+    }
 }
