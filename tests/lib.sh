@@ -4,14 +4,22 @@
 # Every outcome is a line in this file: "ok NAME" or "not ok NAME".
 : "${RESULTS:?set by tests/run.sh}"
 
+# Variables and functions reach the subtests' own shells.
+set -a
+
 # Runs a command as a subtest: its output is shown only where it fails.
 # The scenario goes on, so that one failure does not hide the others.
+#
+# A shell of its own: inside `if` and `||` bash ignores `errexit`, in subshells
+# too, and a function would go on after its first failed command.
 subtest() {
     local name=$1 log start
     shift
     log=$(mktemp)
     start=$SECONDS
-    if ( set -euo pipefail; "$@" ) >"$log" 2>&1; then
+    # shellcheck disable=SC2046
+    export -f $(compgen -A function)
+    if timeout --kill-after=30 "${SUBTEST_LIMIT:-600}" bash -euo pipefail -c '"$@"' subtest "$@" >"$log" 2>&1; then
         echo "  ok      $name ($((SECONDS - start)) s)"
         echo "ok $name" >>"$RESULTS"
         rm -f "$log"
@@ -36,6 +44,27 @@ eventually() {
         fi
         sleep 1
     done
+}
+
+# Succeeds if a command fails. (`! command` would not do: errexit ignores it.)
+fails() {
+    if "$@"; then
+        echo "succeeded, and should not: $*"
+        return 1
+    fi
+}
+
+# Succeeds if a command succeeds and prints a line that matches; shows it all.
+# Usage: prints PATTERN COMMAND…
+prints() {
+    local pattern=$1 output
+    shift
+    output=$("$@")
+    echo "$output"
+    if ! grep -qE -- "$pattern" <<<"$output"; then
+        echo "nothing matches «$pattern»"
+        return 1
+    fi
 }
 
 # Succeeds if a command fails with this exit code and prints this text.

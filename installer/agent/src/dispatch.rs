@@ -39,7 +39,9 @@ impl Dispatcher {
         on_event: impl Fn(StepEvent) + Send + 'static,
     ) -> Result<Reply, AgentError> {
         match request {
-            Request::GatherFacts => gather_facts(&self.root).await.map(Reply::Facts),
+            Request::GatherFacts => gather_facts(&self.root)
+                .await
+                .map(|facts| Reply::Facts(Box::new(facts))),
             Request::GatherClusterFacts => {
                 let facts = cluster::gather_cluster_facts(&self.root).await?;
                 Ok(Reply::ClusterFacts { facts })

@@ -136,7 +136,15 @@ impl AgentError {
                     "free some space on that file system and run the same command again".into(),
                 );
             }
-            _ => {}
+            Self::File { .. }
+            | Self::Spawn { .. }
+            | Self::Command { .. }
+            | Self::MissingBlob(_)
+            | Self::WrongBlob { .. }
+            | Self::Pki { .. }
+            | Self::Runtime { .. }
+            | Self::NotTaken { .. }
+            | Self::BadRequest(_) => {}
         }
         failure
     }

@@ -40,23 +40,36 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), AgentError> {
 
 /// Writes a file atomically with exactly `mode`: a crash leaves the old file or the new one.
 pub(crate) fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), AgentError> {
-    write_from(path, mode, &mut &content[..])
+    write_from(path, mode, &mut &content[..], None)
 }
 
-/// Does the same with what `reader` gives.
-pub(crate) fn write_from(path: &Path, mode: u32, reader: &mut dyn Read) -> Result<(), AgentError> {
+/// Does the same with what `reader` gives; other bytes than `expected` are not
+/// put in place.
+pub(crate) fn write_from(
+    path: &Path,
+    mode: u32,
+    reader: &mut dyn Read,
+    expected: Option<Sha256Digest>,
+) -> Result<(), AgentError> {
     let parent = path
         .parent()
         .expect("every path that is written has a parent");
     make_dir(parent)?;
     let temporary = temporary_beside(path);
+    let mut found = None;
     let result = (|| {
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(mode & 0o700)
             .open(&temporary)?;
-        std::io::copy(reader, &mut file)?;
+        let sha256 = copy_hashed(reader, &mut file)?;
+        if let Some(expected) = expected
+            && expected != sha256
+        {
+            found = Some((expected, sha256));
+            return Err(std::io::Error::from(std::io::ErrorKind::InvalidData));
+        }
         file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         file.flush()?;
         file.sync_all()?;
@@ -66,7 +79,24 @@ pub(crate) fn write_from(path: &Path, mode: u32, reader: &mut dyn Read) -> Resul
     if result.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    result.map_err(AgentError::file("write", path))
+    match found {
+        Some((expected, found)) => Err(AgentError::WrongBlob { expected, found }),
+        None => result.map_err(AgentError::file("write", path)),
+    }
+}
+
+/// Copies everything and returns the digest of what was copied.
+fn copy_hashed(reader: &mut dyn Read, file: &mut std::fs::File) -> std::io::Result<Sha256Digest> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let got = reader.read(&mut buffer)?;
+        if got == 0 {
+            return Ok(Sha256Digest::from_bytes(hash.finalize().into()));
+        }
+        hash.update(&buffer[..got]);
+        file.write_all(&buffer[..got])?;
+    }
 }
 
 /// Returns a name in the same folder that the kubelet ignores in a manifests

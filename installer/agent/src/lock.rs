@@ -31,7 +31,10 @@ impl HostLock {
             .mode(0o600)
             .open(path)
             .map_err(AgentError::file("open", path))?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(AgentError::file("lock", path)(error.into()));
+            }
             let mut holder = String::new();
             let _ = file.read_to_string(&mut holder);
             return Err(AgentError::Locked {

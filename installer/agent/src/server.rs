@@ -74,7 +74,11 @@ async fn serve_control(
         tokio::select! {
             line = lines.recv(), if open => match line {
                 Some(line) => {
-                    let ToAgent { id, request } = parse(&line)?;
+                    // What has begun is finished, even if the other end talks nonsense.
+                    let Ok(ToAgent { id, request }) = parse(&line) else {
+                        open = false;
+                        continue;
+                    };
                     let dispatcher = Arc::clone(&dispatcher);
                     let sender = sender.clone();
                     tasks.spawn(async move {

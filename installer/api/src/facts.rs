@@ -176,6 +176,9 @@ pub struct KubeletFacts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExistingCluster {
+    /// Whether Slipway installed the container runtime, running or not.
+    #[serde(default)]
+    pub runtime_is_ours: bool,
     /// The cluster that Slipway installed this host for, if it did.
     pub slipway_cluster: Option<String>,
     /// Static Pod manifests, by file name.

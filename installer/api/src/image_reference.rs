@@ -66,7 +66,7 @@ impl FromStr for ImageReference {
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
         };
-        let registry_is_plain = registry.split(':').all(|part| is_plain(part));
+        let registry_is_plain = registry.split(':').all(is_plain);
         if !registry_is_plain || !repository.split('/').all(is_plain) || !is_plain(tag) {
             return Err(invalid());
         }

@@ -56,5 +56,7 @@ pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/99-slipway-kubernetes.conf";
 /// Says which cluster this host belongs to, from the first step until `reset`.
 pub const CLUSTER_MARKER: &str = "/var/lib/slipway/cluster";
+/// Says that Slipway installed the container runtime, and so may remove it.
+pub const RUNTIME_MARKER: &str = "/var/lib/slipway/runtime";
 /// Registry mirrors, one folder a registry.
 pub const CERTS_D: &str = "/etc/containerd/certs.d";

@@ -82,11 +82,26 @@ impl Plan {
     /// after a step that stays. The reasons come from the checks.
     pub fn without_satisfied(self, checks: &BTreeMap<StepId, Check>) -> Self {
         let mut kept = BTreeSet::new();
+        // What a dropped step waited for, its dependants must wait for in its place.
+        let mut inherited: BTreeMap<StepId, Vec<StepId>> = BTreeMap::new();
         let mut steps: Vec<PlannedStep> = Vec::new();
         for mut step in self.steps {
+            let mut needs: Vec<StepId> = Vec::new();
+            for id in step.needs {
+                match inherited.get(&id) {
+                    Some(others) => needs.extend(others.iter().cloned()),
+                    None => needs.push(id),
+                }
+            }
+            needs.sort();
+            needs.dedup();
+            step.needs = needs;
             let cause = step.reruns_after.iter().find(|id| kept.contains(*id));
             match (checks.get(&step.id), cause) {
-                (Some(Check::Satisfied), None) => continue,
+                (Some(Check::Satisfied), None) => {
+                    inherited.insert(step.id, step.needs);
+                    continue;
+                }
                 (Some(Check::Satisfied), Some(id)) => {
                     let cause = steps.iter().find(|other| other.id == *id);
                     let what = cause.map_or_else(String::new, |other| other.step.describe());
@@ -95,12 +110,9 @@ impl Plan {
                 (Some(Check::Needed { because }), _) => step.because.clone_from(because),
                 (None, _) => {}
             }
+            step.reruns_after.retain(|id| kept.contains(id));
             kept.insert(step.id.clone());
             steps.push(step);
-        }
-        for step in &mut steps {
-            step.needs.retain(|id| kept.contains(id));
-            step.reruns_after.retain(|id| kept.contains(id));
         }
         Self {
             cluster: self.cluster,
@@ -122,5 +134,42 @@ impl Plan {
             }
         }
         hosts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::StopUnit;
+
+    fn step(unit: &str, needs: &[&PlannedStep]) -> PlannedStep {
+        let host: HostName = "w-1".parse().unwrap();
+        let step = Step::StopUnit(StopUnit { unit: unit.into() });
+        PlannedStep {
+            id: StepId::of(&host, Phase::CleanupNode, &step),
+            host,
+            phase: Phase::CleanupNode,
+            step,
+            needs: needs.iter().map(|step| step.id.clone()).collect(),
+            reruns_after: Vec::new(),
+            because: String::new(),
+        }
+    }
+
+    #[test]
+    fn order_holds_across_steps_that_are_dropped() {
+        let first = step("first", &[]);
+        let second = step("second", &[&first]);
+        let third = step("third", &[&second]);
+        let last = step("last", &[&third]);
+        let checks = [&second, &third].map(|step| (step.id.clone(), Check::Satisfied));
+        let steps = vec![first.clone(), second, third, last];
+        let plan = Plan {
+            cluster: "c".into(),
+            steps,
+        };
+        let left = plan.without_satisfied(&checks.into());
+        assert_eq!(left.steps.len(), 2);
+        assert_eq!(left.steps[1].needs, [first.id]);
     }
 }

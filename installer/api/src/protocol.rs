@@ -194,7 +194,7 @@ pub enum StepEvent {
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum Reply {
     /// The host's facts.
-    Facts(HostFacts),
+    Facts(Box<HostFacts>),
     /// The cluster's facts; none where there is no cluster here.
     ClusterFacts {
         /// The facts.

@@ -110,7 +110,7 @@ impl RunState {
                     counted: Some((*done, *total)),
                     doing: doing.clone(),
                 },
-                other => other.clone(),
+                Progress::Waiting | Progress::Done { .. } | Progress::Failed { .. } => old.clone(),
             }),
             Event::StepLog { step, line } => {
                 if let Some(state) = self.step_mut(step) {

@@ -10,11 +10,12 @@ use slipway_api::{ClusterFile, ClusterSpec, Cni, SpecErrors, print_cluster, prin
 fn fixtures(kind: &str) -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cluster");
     let mut files: Vec<(String, String)> = fs::read_dir(folder.join(kind))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the fixtures are there")
+        .map(|entry| entry.expect("the folder can be listed").path())
         .map(|path| {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (name, fs::read_to_string(path).unwrap())
+            let name = path.file_stem().and_then(|name| name.to_str());
+            let name = name.expect("fixtures have plain names").to_owned();
+            (name, fs::read_to_string(path).expect("fixtures are text"))
         })
         .collect();
     files.sort();
@@ -23,7 +24,8 @@ fn fixtures(kind: &str) -> Vec<(String, String)> {
 
 fn fixture(kind: &str, name: &str) -> String {
     let files = fixtures(kind);
-    files.into_iter().find(|file| file.0 == name).unwrap().1
+    let found = files.into_iter().find(|file| file.0 == name);
+    found.expect("the fixture exists").1
 }
 
 fn parse(text: &str) -> Result<ClusterSpec, SpecErrors> {

@@ -51,7 +51,9 @@ impl CliError {
         } else {
             ("", "")
         };
-        eprintln!("{red}error{plain}: {}", self.failure.message);
+        // The cluster file's errors come with their own heads, several at once.
+        let message = self.failure.message.trim_start_matches("error: ");
+        eprintln!("{red}error{plain}: {message}");
         for cause in &self.failure.causes {
             eprintln!("  caused by: {cause}");
         }

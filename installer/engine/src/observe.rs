@@ -20,7 +20,7 @@ pub async fn gather_facts(fleet: &Fleet, spec: &ClusterSpec) -> Facts {
                 failure: failure.clone(),
             },
             Ok(host) => match host.request(Request::GatherFacts, &|_| {}).await {
-                Ok(Reply::Facts(facts)) => HostState::Reached(Box::new(facts)),
+                Ok(Reply::Facts(facts)) => HostState::Reached(facts),
                 Ok(other) => HostState::Unreached {
                     failure: unexpected(&other),
                 },

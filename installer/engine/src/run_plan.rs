@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use slipway_api::protocol::StepEvent;
 use slipway_api::{
-    Entry, Event, Failure, HostName, Outcome, Plan, PlannedStep, RunId, RunState, StepId,
+    Entry, Event, Failure, HostName, Outcome, Plan, PlannedStep, RunId, RunState, Step, StepId,
     StepSummary,
 };
 use slipway_bundle::BlobStore;
@@ -240,9 +240,10 @@ fn summary(planned: &PlannedStep) -> StepSummary {
 fn connected_hosts(fleet: &Fleet, plan: &Plan) -> Result<Hosts, EngineError> {
     let mut hosts: BTreeMap<HostName, Arc<dyn slipway_hosts::Host>> = BTreeMap::new();
     for planned in &plan.steps {
-        let source = match &planned.step {
-            slipway_api::Step::FetchFile(step) => Some(&step.from),
-            step => step.signer(),
+        let source = if let Step::FetchFile(step) = &planned.step {
+            Some(&step.from)
+        } else {
+            planned.step.signer()
         };
         for name in std::iter::once(&planned.host).chain(source) {
             let Some(host) = fleet.host(name) else {

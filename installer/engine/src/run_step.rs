@@ -38,12 +38,13 @@ pub(crate) async fn run_step(
         (Step::FetchFile(step), _) => {
             let source = find(hosts, &step.from)?;
             let request = Request::ReadPublicFile { file: step.file };
-            match source.request(request, &|_| {}).await.map_err(failure)? {
-                Reply::Text { text } => Attachment {
-                    text: Some(text),
-                    ..Attachment::default()
-                },
-                other => return Err(unexpected(&other)),
+            let reply = source.request(request, &|_| {}).await.map_err(failure)?;
+            let Reply::Text { text } = reply else {
+                return Err(unexpected(&reply));
+            };
+            Attachment {
+                text: Some(text),
+                ..Attachment::default()
             }
         }
         (_, Some(signer)) => {
@@ -61,22 +62,21 @@ pub(crate) async fn run_step(
         step: Box::new(planned.step.clone()),
         attachment,
     };
-    match host.request(request, on_event).await.map_err(failure)? {
-        Reply::Done { changed } => Ok(changed),
-        other => Err(unexpected(&other)),
-    }
+    let reply = host.request(request, on_event).await.map_err(failure)?;
+    let Reply::Done { changed } = reply else {
+        return Err(unexpected(&reply));
+    };
+    Ok(changed)
 }
 
 async fn is_satisfied(planned: &PlannedStep, host: &Arc<dyn Host>) -> Result<bool, Failure> {
     let steps = vec![(planned.id.clone(), planned.step.clone())];
-    match host
-        .request(Request::CheckSteps { steps }, &|_| {})
-        .await
-        .map_err(failure)?
-    {
-        Reply::Checks { checks } => Ok(checks.get(&planned.id) == Some(&Check::Satisfied)),
-        other => Err(unexpected(&other)),
-    }
+    let request = Request::CheckSteps { steps };
+    let reply = host.request(request, &|_| {}).await.map_err(failure)?;
+    let Reply::Checks { checks } = reply else {
+        return Err(unexpected(&reply));
+    };
+    Ok(checks.get(&planned.id) == Some(&Check::Satisfied))
 }
 
 /// Has a key made on `host` and its request signed on `signer`. Only the
@@ -89,25 +89,27 @@ async fn signed(
     let request = Request::PrepareCertificate {
         step: Box::new(step.clone()),
     };
-    let request_pem = match host.request(request, &|_| {}).await.map_err(failure)? {
-        Reply::CertificateRequest { request_pem } => request_pem,
-        other => return Err(unexpected(&other)),
+    let reply = host.request(request, &|_| {}).await.map_err(failure)?;
+    let Reply::CertificateRequest { request_pem } = reply else {
+        return Err(unexpected(&reply));
     };
     let request = Request::SignCertificate {
         step: Box::new(step.clone()),
         request_pem,
     };
-    match signer.request(request, &|_| {}).await.map_err(failure)? {
-        Reply::Certificate {
-            certificate_pem,
-            authority_pem,
-        } => Ok(Attachment {
-            certificate_pem: Some(certificate_pem),
-            authority_pem: Some(authority_pem),
-            text: None,
-        }),
-        other => Err(unexpected(&other)),
-    }
+    let reply = signer.request(request, &|_| {}).await.map_err(failure)?;
+    let Reply::Certificate {
+        certificate_pem,
+        authority_pem,
+    } = reply
+    else {
+        return Err(unexpected(&reply));
+    };
+    Ok(Attachment {
+        certificate_pem: Some(certificate_pem),
+        authority_pem: Some(authority_pem),
+        text: None,
+    })
 }
 
 fn find<'a>(hosts: &'a Hosts, name: &HostName) -> Result<&'a Arc<dyn Host>, Failure> {

@@ -1,9 +1,10 @@
 //! Runs against fake hosts: cut off anywhere, run again, the same end.
 
-#[path = "../../planner/tests/support/mod.rs"]
+#[cfg(test)]
+#[path = "../../planner/tests/planner/support.rs"]
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use jiff::Timestamp;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{
     Blob, BundleManifest, Entry, Event, Failure, HostName, Outcome, Plan, Progress, RunId,
-    RunState, Step,
+    RunState, Sha256Digest, Step,
 };
 use slipway_bundle::{BlobReader, BlobStore, BundleError};
 use slipway_engine::{Fleet, RunRequest, pending_plan, run_plan};
@@ -19,40 +20,61 @@ use slipway_hosts::{FakeHost, Fault, Host};
 use slipway_planner::{Scope, plan_cluster};
 use support::{bare_facts, manifest, spec};
 
-/// Blobs whose bytes do not matter: fake hosts only remember their names.
-struct AnyBlobs(BundleManifest);
+/// The blobs of the made-up bundle: each holds its own name.
+struct NamedBlobs {
+    manifest: BundleManifest,
+    contents: BTreeMap<Sha256Digest, Vec<u8>>,
+}
+
+impl NamedBlobs {
+    fn new() -> Self {
+        let manifest = manifest(&spec().kubernetes_version);
+        let of_artifacts = manifest.artifacts.iter().map(|it| it.name.clone());
+        let of_images = manifest.images.iter().flat_map(|image| {
+            ["manifest", "config", "layer"].map(|part| format!("{part} of {}", image.reference))
+        });
+        let contents = of_artifacts
+            .chain(of_images)
+            .chain(["a layer that all share".to_owned()])
+            .map(|name| (Sha256Digest::of(&name), name.into_bytes()))
+            .collect();
+        Self { manifest, contents }
+    }
+}
 
 #[async_trait]
-impl BlobStore for AnyBlobs {
+impl BlobStore for NamedBlobs {
     fn manifest(&self) -> &BundleManifest {
-        &self.0
+        &self.manifest
     }
 
     async fn open(&self, blob: &Blob) -> Result<BlobReader, BundleError> {
-        Ok(Box::new(std::io::Cursor::new(vec![
-            0;
-            usize::try_from(
-                blob.size
-            )
-            .unwrap_or(0)
-        ])))
+        let content = self.contents[&blob.sha256].clone();
+        Ok(Box::new(std::io::Cursor::new(content)))
     }
 }
 
 fn fake(name: &HostName) -> FakeHost {
-    FakeHost::new(name.clone()).with_script(|request, _| match request {
-        Request::PrepareCertificate { .. } => Some(Ok(Reply::CertificateRequest {
-            request_pem: "request".into(),
-        })),
-        Request::SignCertificate { .. } => Some(Ok(Reply::Certificate {
-            certificate_pem: "certificate".into(),
-            authority_pem: "authority".into(),
-        })),
-        Request::ReadPublicFile { .. } => Some(Ok(Reply::Text {
-            text: "authority".into(),
-        })),
-        _ => None,
-    })
+    FakeHost::new(name.clone()).with_script(|request, _| signing(request).map(Ok))
+}
+
+/// Answers what certificates and public files need; nobody looks at the texts.
+fn signing(request: &Request) -> Option<Reply> {
+    if let Request::PrepareCertificate { .. } = request {
+        let request_pem = "request".to_owned();
+        return Some(Reply::CertificateRequest { request_pem });
+    }
+    if let Request::SignCertificate { .. } = request {
+        return Some(Reply::Certificate {
+            certificate_pem: "certificate".to_owned(),
+            authority_pem: "authority".to_owned(),
+        });
+    }
+    if let Request::ReadPublicFile { .. } = request {
+        let text = "authority".to_owned();
+        return Some(Reply::Text { text });
+    }
+    None
 }
 
 fn fakes() -> Vec<FakeHost> {
@@ -75,14 +97,16 @@ fn whole_plan() -> Plan {
         &manifest(&spec.kubernetes_version),
         &Scope::All,
     )
-    .unwrap()
+    .expect("the bundle has everything")
 }
 
 /// Runs what is left of the plan; `stop_after` ends it after so many finished steps.
 async fn run(fakes: &[FakeHost], stop_after: Option<usize>) -> (RunState, Vec<Entry>) {
     let fleet = fleet(fakes);
-    let plan = pending_plan(&fleet, whole_plan()).await.unwrap();
-    let blobs = AnyBlobs(manifest(&spec().kubernetes_version));
+    let plan = pending_plan(&fleet, whole_plan())
+        .await
+        .expect("every host is alive");
+    let blobs = NamedBlobs::new();
     let (stop_sender, stop) = tokio::sync::watch::channel(false);
     let request = RunRequest {
         run: RunId::new(Timestamp::UNIX_EPOCH, 1),
@@ -103,7 +127,7 @@ async fn run(fakes: &[FakeHost], stop_after: Option<usize>) -> (RunState, Vec<En
         }
     })
     .await
-    .unwrap();
+    .expect("every host answers before the first step");
     (state, entries)
 }
 
@@ -210,20 +234,37 @@ async fn a_host_that_dies_at_any_request_ends_the_same_when_run_again() {
 }
 
 #[tokio::test]
+async fn a_host_that_refuses_any_request_ends_the_same_when_asked_again() {
+    let whole = fakes();
+    run(&whole, None).await;
+    for (index, fake) in whole.iter().enumerate() {
+        for nth in 2..fake.requests().len() {
+            let fakes = fakes();
+            fakes[index].fail_at(nth, Fault::Fail(Failure::because("no space")));
+            run(&fakes, None).await;
+            let (state, _) = run(&fakes, None).await;
+            assert_eq!(
+                state.outcome,
+                Some(Outcome::Succeeded),
+                "{} {nth}",
+                fake.name()
+            );
+            assert_eq!(applied(&fakes), applied(&whole), "{} {nth}", fake.name());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_failed_step_holds_up_what_needs_it_and_nothing_else() {
     let mut fakes = fakes();
-    let broken = "install runc";
-    let host = fakes[1]
-        .clone()
-        .with_script(move |request, _| match request {
-            Request::RunStep { step, .. } if step.describe().starts_with(broken) => {
-                Some(Err(Failure::because("no space").with_help("make room")))
-            }
-            Request::PrepareCertificate { .. } => Some(Ok(Reply::CertificateRequest {
-                request_pem: "request".into(),
-            })),
-            _ => None,
-        });
+    let host = fakes[1].clone().with_script(|request, _| {
+        if let Request::RunStep { step, .. } = request
+            && step.describe().starts_with("install runc")
+        {
+            return Some(Err(Failure::because("no space").with_help("make room")));
+        }
+        signing(request).map(Ok)
+    });
     fakes[1] = host;
     let (state, _) = run(&fakes, None).await;
     assert_eq!(state.outcome, Some(Outcome::Failed));

@@ -69,14 +69,6 @@ impl FakeHost {
         self
     }
 
-    /// Returns the same host, which already has `blobs`.
-    pub fn with_blobs(self, blobs: impl IntoIterator<Item = Blob>) -> Self {
-        self.state()
-            .blobs
-            .extend(blobs.into_iter().map(|blob| blob.sha256));
-        self
-    }
-
     /// Lets `fault` happen to the request that is the `nth` from the beginning, counted from 0;
     /// uploads count too.
     pub fn fail_at(&self, nth: usize, fault: Fault) {

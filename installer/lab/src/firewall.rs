@@ -7,6 +7,10 @@ use crate::command::Program;
 
 /// The counter's name in the lab's table.
 const COUNTER: &str = "escaped";
+/// kubeadm's default Service subnet. Until kube-proxy has written its rules,
+/// packets to a Service follow the host's default route: they go nowhere on any
+/// host, are dropped here too, and are no attempt to leave the lab.
+const SERVICE_SUBNET: &str = "10.96.0.0/12";
 
 /// Closes the lab's bridge: what this machine would forward out of the lab is
 /// counted and dropped, what others would send in is dropped.
@@ -81,6 +85,7 @@ fn table_text(lab: &str, bridge: &str) -> String {
   }}
   chain forward {{
     type filter hook forward priority -150; policy accept;
+    iifname "{bridge}" oifname != "{bridge}" ip daddr {SERVICE_SUBNET} drop
     iifname "{bridge}" oifname != "{bridge}" counter name "{COUNTER}" drop
     oifname "{bridge}" iifname != "{bridge}" drop
   }}
@@ -107,7 +112,7 @@ mod tests {
         assert!(
             text.contains(r#"iifname "podman7" oifname != "podman7" counter name "escaped" drop"#)
         );
-        assert_eq!(text.matches("drop").count(), 2);
+        assert_eq!(text.matches("drop").count(), 3);
     }
 
     #[test]

@@ -90,13 +90,17 @@ pub(crate) fn add_cluster_configuration(
 }
 
 /// Returns the ConfigMap with the file last applied. The file holds paths of
-/// keys and passwords, never the secrets themselves.
+/// keys and passwords, never the secrets themselves; the runtime's drop-in and
+/// its mirrors' URLs may hold credentials, so they are left out.
 fn cluster_file_object(input: &HostInput<'_>) -> String {
+    let mut shown = input.spec.clone();
+    shown.runtime.extra_config = None;
+    shown.runtime.registry_mirrors.clear();
     let object = serde_json::json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": { "name": "slipway-cluster", "namespace": "kube-system" },
-        "data": { "cluster.yaml": slipway_api::print_cluster(input.spec) },
+        "data": { "cluster.yaml": slipway_api::print_cluster(&shown) },
     });
     object.to_string()
 }

@@ -42,6 +42,22 @@ pub enum PlanError {
         /// The name.
         host: HostName,
     },
+    /// A host is to be cleaned that belongs to another cluster.
+    #[error("{host} belongs to the cluster {other}, and the file describes {cluster}")]
+    OtherCluster {
+        /// The host.
+        host: HostName,
+        /// Its cluster.
+        other: String,
+        /// The file's cluster.
+        cluster: String,
+    },
+    /// A node is to leave while nobody can drain and delete it.
+    #[error("{host} cannot leave the cluster in good order: the API server does not answer")]
+    ApiDown {
+        /// The host.
+        host: HostName,
+    },
     /// The last control-plane host cannot leave while workers stay.
     #[error(
         "{host} is the only control-plane node: without it the cluster ends; reset the whole cluster with --all"
@@ -67,6 +83,11 @@ impl PlanError {
                     .to_owned(),
             ),
             Self::UnknownHost { .. } => Some("`slipway config print` lists the hosts".to_owned()),
+            Self::OtherCluster { .. } => Some("name the other cluster's file with `-f`".to_owned()),
+            Self::ApiDown { .. } => Some(
+                "mend the API server first (`slipway status` shows what is wrong), or end the whole cluster with `reset --all`"
+                    .to_owned(),
+            ),
             Self::Unsupported(_) | Self::Render { .. } | Self::LastControlPlane { .. } => None,
         }
     }

@@ -188,6 +188,10 @@ fn add_runtime(
     if adopted_socket(input).is_some() {
         return Ok(needs[0].clone());
     }
+    // Before anything of it: a run that is cut off must know what it may remove.
+    let marker = WriteFile::new(paths::RUNTIME_MARKER, 0o600, "containerd\n".to_owned());
+    let marker = builder.add(host, Phase::Install, Step::WriteFile(marker), needs);
+    let needs = &[marker][..];
     let mut files = Vec::new();
     let (runc, _) = program(input, "runc", RUNC_VERSION)?;
     let runc = builder.add(host, Phase::Install, runc, needs);
@@ -231,7 +235,13 @@ fn add_runtime(
         ));
     }
     for (path, text) in texts {
-        let step = Step::WriteFile(WriteFile::new(path.clone(), 0o644, text));
+        // The drop-in may hold a registry's credentials.
+        let mode = if path.starts_with(paths::CONTAINERD_DROP_IN_DIR) {
+            0o600
+        } else {
+            0o644
+        };
+        let step = Step::WriteFile(WriteFile::new(path.clone(), mode, text));
         files.push((builder.add(host, Phase::Install, step, needs), path));
     }
     // Read at every pull: no restart is needed for these.

@@ -23,15 +23,13 @@ pub struct Removal {
 
 /// Files and folders that go, in order. The runtime and its images go too
 /// where Slipway installed it; an adopted one stays.
-const PATHS: [&str; 16] = [
+const PATHS: [&str; 14] = [
     paths::KUBERNETES_DIR,
     "/var/lib/cni",
     "/run/flannel",
     "/etc/systemd/system/kubelet.service",
     "/etc/systemd/system/kubelet.service.d",
     "/usr/local/bin/kubelet",
-    "/usr/local/bin/kubeadm",
-    "/usr/local/bin/kubectl",
     paths::CNI_BIN_DIR,
     paths::CNI_CONF_DIR,
     paths::MODULES_FILE,
@@ -41,6 +39,9 @@ const PATHS: [&str; 16] = [
     paths::PENDING_DIR,
     paths::BLOB_DIR,
 ];
+
+/// What only a control-plane node has.
+const CONTROL_PLANE_PATHS: [&str; 2] = ["/usr/local/bin/kubeadm", "/usr/local/bin/kubectl"];
 
 /// Folders that may be mount points: their content goes, they stay.
 const FOLDERS: [&str; 2] = [paths::ETCD_DIR, paths::KUBELET_DIR];
@@ -90,13 +91,19 @@ pub fn plan_removal(
         }
         let needs = match host.role {
             // With the whole cluster going there is nowhere to move pods to.
-            Role::Worker if facts.cluster.is_some() && !whole_cluster => {
+            Role::Worker if whole_cluster => Vec::new(),
+            Role::Worker if facts.cluster.is_some() => {
                 add_node_removal(&mut builder, &first.name, host, removal)
+            }
+            Role::Worker if has_control_plane(facts, first) => {
+                return Err(PlanError::ApiDown {
+                    host: host.name.clone(),
+                });
             }
             Role::Worker => Vec::new(),
             Role::ControlPlane => workers_gone.clone(),
         };
-        workers_gone.push(add_host_cleanup(&mut builder, facts, host, &needs)?);
+        workers_gone.extend(add_host_cleanup(&mut builder, spec, facts, host, &needs)?);
     }
     let mut plan = builder.finish(&spec.name);
     for step in &mut plan.steps {
@@ -132,21 +139,40 @@ fn add_node_removal(
     vec![builder.add(control_plane, Phase::RemoveNode, delete, &[stopped])]
 }
 
-/// Adds the steps that clean one host, each after the other; returns the last.
+/// Returns whether a host is a control-plane node, its API server up or down.
+fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
+    facts
+        .host(&host.name)
+        .is_some_and(|facts| facts.existing.admin_conf)
+}
+
+/// Adds the steps that clean one host, each after the other; returns the last, or
+/// none where there is nothing of a cluster on the host.
 fn add_host_cleanup(
     builder: &mut PlanBuilder,
+    spec: &ClusterSpec,
     facts: &Facts,
     host: &HostSpec,
     needs: &[StepId],
-) -> Result<StepId, PlanError> {
+) -> Result<Option<StepId>, PlanError> {
     let name = &host.name;
     let host_facts = facts
         .host(name)
         .ok_or_else(|| PlanError::HostNotReached { host: name.clone() })?;
-    let runtime_is_ours = host_facts
-        .runtime
-        .as_ref()
-        .is_none_or(|runtime| runtime.is_ours);
+    let existing = &host_facts.existing;
+    match &existing.slipway_cluster {
+        Some(other) if *other != spec.name => {
+            return Err(PlanError::OtherCluster {
+                host: name.clone(),
+                other: other.clone(),
+                cluster: spec.name.clone(),
+            });
+        }
+        // Nothing of Slipway's and no node: whatever is there is the user's.
+        None if !existing.kubelet_conf => return Ok(None),
+        Some(_) | None => {}
+    }
+    let runtime_is_ours = existing.runtime_is_ours;
     let socket = host_facts.runtime.as_ref().map_or_else(
         || paths::CONTAINERD_SOCKET.to_owned(),
         |runtime| runtime.socket.clone(),
@@ -187,8 +213,12 @@ fn add_host_cleanup(
     }));
     steps.extend(FOLDERS.iter().map(|path| remove(path, true)));
     steps.extend(PATHS.iter().map(|path| remove(path, false)));
+    if host.role == Role::ControlPlane {
+        steps.extend(CONTROL_PLANE_PATHS.iter().map(|path| remove(path, false)));
+    }
     if runtime_is_ours {
         steps.extend(RUNTIME_PATHS.iter().map(|path| remove(path, false)));
+        steps.push(remove(paths::RUNTIME_MARKER, false));
     }
     // Last: until then the host still counts as this cluster's.
     steps.push(remove(paths::CLUSTER_MARKER, false));
@@ -197,5 +227,5 @@ fn add_host_cleanup(
     for step in steps {
         needs = vec![builder.add(name, Phase::CleanupNode, step, &needs)];
     }
-    Ok(needs.remove(0))
+    Ok(needs.pop())
 }

@@ -35,7 +35,8 @@ hosts_up() { "$slipway" lab up --name "$lab" --kubernetes-version "$version" --h
 hosts_are_bare() {
     local host
     for host in cp-1 w-1 w-2; do
-        on "$host" sh -c '! command -v kubelet containerd runc && test ! -e /etc/kubernetes && test ! -e /var/lib/slipway'
+        on "$host" sh -ec 'for p in kubelet containerd runc; do if command -v $p; then exit 1; fi; done
+            test ! -e /etc/kubernetes; test ! -e /var/lib/slipway'
     done
 }
 preflight_is_content() { "$slipway" preflight -f "$file"; }
@@ -51,10 +52,10 @@ three_nodes_ready() {
     [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready"' | wc -l)" -eq 3 ]
 }
 available() { kubectl -n kube-system rollout status "deployment/$1" --timeout=120s; }
-top_answers() { eventually 90 kubectl top nodes; kubectl top nodes | grep -q '^w-2 '; }
+top_answers() { eventually 90 kubectl top nodes; prints '^w-2 ' kubectl top nodes; }
 control_plane_runs_no_workload() {
-    kubectl get node cp-1 -o jsonpath='{.spec.taints[*].key}' | grep -q node-role.kubernetes.io/control-plane
-    kubectl get node cp-1 -o jsonpath='{.metadata.labels}' | grep -q node-role.kubernetes.io/control-plane
+    prints node-role.kubernetes.io/control-plane kubectl get node cp-1 -o 'jsonpath={.spec.taints[*].key}'
+    prints node-role.kubernetes.io/control-plane kubectl get node cp-1 -o 'jsonpath={.metadata.labels}'
 }
 
 import_agnhost() {
@@ -99,19 +100,19 @@ YAML
 }
 pod_logs_and_exec_work() { kubectl logs server >/dev/null; kubectl exec server -- /agnhost --help >/dev/null; }
 
-kubeadm_checks_expiration() { on cp-1 kubeadm certs check-expiration | tee /dev/stderr | grep -q '^apiserver-etcd-client'; }
+kubeadm_checks_expiration() { prints '^apiserver-etcd-client' on cp-1 kubeadm certs check-expiration; }
 kubeadm_plans_an_upgrade() {
     # Without a download site kubeadm needs an explicit version.
     on cp-1 kubeadm upgrade plan "v$version" --ignore-preflight-errors=SystemVerification --allow-experimental-upgrades
 }
 kubeadm_prints_a_join_command() {
-    on cp-1 kubeadm token create --print-join-command | grep -q 'kubeadm join .* --discovery-token-ca-cert-hash sha256:'
+    prints 'kubeadm join .* --discovery-token-ca-cert-hash sha256:' on cp-1 kubeadm token create --print-join-command
 }
-slipway_lists_tokens() { "$slipway" token list -f "$file" | grep -q 'authentication'; }
+slipway_lists_tokens() { prints authentication "$slipway" token list -f "$file"; }
 
 apply_changes_nothing() {
     local start=$SECONDS
-    "$slipway" apply -f "$file" --bundle "$bundle" -y | tee /dev/stderr | grep -q '^No changes'
+    prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y
     [ $((SECONDS - start)) -lt 25 ]
 }
 drift_is_seen_and_mended() {
@@ -121,32 +122,58 @@ drift_is_seen_and_mended() {
     [ "$status" -eq 2 ]
     grep -q 'net.ipv4.ip_forward is 0, not 1' "$work/drift"
     "$slipway" apply -f "$file" --bundle "$bundle" -y
-    on w-1 sysctl -n net.ipv4.ip_forward | grep -qx 1
+    prints '^1$' on w-1 sysctl -n net.ipv4.ip_forward
 }
-status_is_healthy() { "$slipway" status -f "$file" | tee /dev/stderr | grep -q 'Addons are healthy'; }
-logs_show_the_run() { "$slipway" logs -f "$file" | grep -q succeeded; "$slipway" logs -f "$file" --host w-1 | grep -q done; }
+status_is_healthy() { prints 'Addons are healthy' "$slipway" status -f "$file"; }
+logs_show_the_run() {
+    prints succeeded "$slipway" logs -f "$file"
+    prints '  done ' "$slipway" logs -f "$file" --host w-1
+}
 no_secret_in_state() {
     # Journals hold no key, no token and no kubeconfig; they are private anyway.
-    ! grep -rlE 'PRIVATE KEY|client-key-data|[a-z0-9]{6}\.[a-z0-9]{16}' "$work/state"
+    fails grep -rlE 'PRIVATE KEY|client-key-data|\b[a-z0-9]{6}\.[a-z0-9]{16}\b' "$work/state"
     [ -z "$(find "$work/state" -type f -perm /077)" ]
-    on cp-1 sh -c '! grep -rlE "PRIVATE KEY|client-key-data" /var/lib/slipway/runs'
+    fails on cp-1 grep -rlE 'PRIVATE KEY|client-key-data' /var/lib/slipway/runs
 }
 
+host_is_clean() { # HOST
+    on "$1" sh -ec '
+        for p in kubelet containerd runc kubectl; do if command -v $p; then echo "$p is there"; exit 1; fi; done
+        for p in kubelet containerd containerd-shim etcd kube-apiserver kube-proxy; do if pgrep $p; then echo "$p runs"; exit 1; fi; done
+        for p in /etc/kubernetes /etc/containerd /opt/cni /var/lib/containerd /var/lib/slipway/cluster; do
+            if [ -e $p ] && [ -n "$(ls -A $p)" ]; then echo "$p is there"; exit 1; fi
+        done
+        for p in /var/lib/etcd /var/lib/kubelet; do
+            if [ -n "$(ls -A $p 2>/dev/null)" ]; then echo "$p is not empty"; exit 1; fi
+        done
+        if ip -o link | grep -E "cni0|flannel|veth"; then exit 1; fi
+        if { iptables-nft-save; ip6tables-nft-save; } 2>/dev/null | grep -E "KUBE-|CNI-|FLANNEL-"; then exit 1; fi
+        if grep -E " /var/lib/(kubelet|containerd)/| /run/(containerd|netns)/" /proc/self/mountinfo; then exit 1; fi'
+}
 worker_leaves() {
     "$slipway" reset -f "$file" --host w-2 -y
-    ! kubectl get node w-2
-    on w-2 sh -c '! command -v kubelet && test ! -e /etc/kubernetes && test ! -e /var/lib/kubelet/config.yaml && ! ip link show cni0'
+    fails kubectl get node w-2
+    host_is_clean w-2
 }
-worker_returns() { "$slipway" join -f "$file" --bundle "$bundle" -y; eventually 60 three_nodes_ready; }
+worker_returns() {
+    "$slipway" join -f "$file" --bundle "$bundle" -y
+    eventually 60 three_nodes_ready
+    on w-2 systemctl is-active kubelet
+}
 reset_all() {
     "$slipway" reset -f "$file" --all -y
     local host
     for host in cp-1 w-1 w-2; do
-        on "$host" sh -c '! pgrep -x kubelet && ! pgrep -x containerd && test ! -e /etc/kubernetes && test -z "$(ls -A /var/lib/etcd 2>/dev/null)"'
+        host_is_clean "$host"
     done
 }
 init_again() { "$slipway" init -f "$file" --bundle "$bundle" -y; eventually 60 three_nodes_ready; }
-nothing_escaped() { [ "$("$slipway" lab list -o json | jq -r ".[] | select(.name == \"$lab\") | .escapedPackets")" = 0 ]; }
+nothing_escaped() {
+    local count
+    count=$("$slipway" lab list -o json | jq -r ".[] | select(.name == \"$lab\") | .escapedPackets")
+    echo "$count packets tried to leave the lab"
+    [ "$count" = 0 ]
+}
 
 changed_host_key_is_refused() {
     sed 's/^\([0-9.]* ssh-ed25519\) .*/\1 AAAAC3NzaC1lZDI1NTE5AAAAIGnFm5dTTgPdJXhLmFzrd3WZqoaiOVGWLPBSGqE0J2Yv/' \

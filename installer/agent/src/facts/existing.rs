@@ -23,6 +23,7 @@ pub(super) fn gather_existing(root: &Path) -> ExistingCluster {
     manifests.sort();
     let marker = std::fs::read_to_string(under(root, paths::CLUSTER_MARKER)).ok();
     ExistingCluster {
+        runtime_is_ours: under(root, paths::RUNTIME_MARKER).exists(),
         slipway_cluster: marker.map(|name| name.trim().to_owned()),
         manifests,
         kubelet_conf: under(root, paths::KUBELET_CONF).exists(),

@@ -56,16 +56,11 @@ pub(super) async fn gather_runtime(root: &Path) -> Option<RuntimeFacts> {
                 .status()
                 .await
                 .is_ok_and(|status| status.is_runtime_ready()),
-            is_ours: unit_is_ours(root, "containerd.service"),
+            is_ours: socket == paths::CONTAINERD_SOCKET
+                && under(root, paths::RUNTIME_MARKER).exists(),
         });
     }
     None
-}
-
-/// Returns whether a unit file is one that Slipway wrote.
-fn unit_is_ours(root: &Path, unit: &str) -> bool {
-    let path = under(root, paths::UNIT_DIR).join(unit);
-    std::fs::read_to_string(path).is_ok_and(|text| text.contains(paths::BIN_DIR))
 }
 
 /// Returns the kubelet that is installed, if one is.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::api_client::build;
 use super::node_summary::is_status_ready;
-use super::{ApiClient, KubernetesError};
+use super::{ApiClient, KUBE_SYSTEM, KubernetesError};
 
 /// The pause between two rounds of evictions.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -30,6 +30,22 @@ pub struct Drained {
 }
 
 impl ApiClient {
+    /// Returns the names of the pods that a drain of `node` would evict.
+    ///
+    /// # Errors
+    /// The API server does not answer or refuses.
+    pub async fn pods_to_evict(&self, node: &str) -> Result<Vec<String>, KubernetesError> {
+        let Some(found) = self.node(node).await? else {
+            return Ok(Vec::new());
+        };
+        // No kubelet ends the terminating pods of a node that is not Ready.
+        let is_ready = found.status.as_ref().is_some_and(is_status_ready);
+        let pods = self.pods_on(node).await?;
+        let is_left =
+            |pod: &&Pod| must_go(pod) && (is_ready || pod.metadata.deletion_timestamp.is_none());
+        Ok(pods.iter().filter(is_left).map(pod_name).collect())
+    }
+
     /// Cordons a node, evicts its pods and waits until they are gone.
     ///
     /// Static Pods and pods of DaemonSets stay. PodDisruptionBudgets are
@@ -184,7 +200,8 @@ fn has_controller(pod: &Pod) -> bool {
     owners.iter().any(|owner| owner.controller == Some(true))
 }
 
-/// Returns an error when pods that still run have emptyDir volumes.
+/// Returns an error when pods that still run have emptyDir volumes. The
+/// cluster's own addons are left out: what they keep there is a cache.
 fn refuse_data_loss(node: &str, pods: &[Pod]) -> Result<(), KubernetesError> {
     let has_empty_dir = |pod: &&Pod| {
         let volumes = pod
@@ -193,6 +210,7 @@ fn refuse_data_loss(node: &str, pods: &[Pod]) -> Result<(), KubernetesError> {
             .flat_map(|spec| spec.volumes.iter().flatten());
         let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
         !matches!(phase, Some("Succeeded" | "Failed"))
+            && pod.namespace().as_deref() != Some(KUBE_SYSTEM)
             && volumes.into_iter().any(|volume| volume.empty_dir.is_some())
     };
     let names: Vec<String> = pods.iter().filter(has_empty_dir).map(pod_name).collect();

@@ -119,12 +119,17 @@ pub(super) async fn check_drained(
     step: &DrainNode,
     context: &Context,
 ) -> Result<Check, AgentError> {
-    let node = find_node(&step.node_name, context).await?;
-    let because = match node {
-        Some(node) if !node.unschedulable => Some("pods may be scheduled on it"),
-        // Cordoned is not drained, but a drain is the only one that cordons here,
-        // and a second drain of an empty node takes no time.
-        Some(_) | None => None,
+    let because = match find_node(&step.node_name, context).await? {
+        None => None,
+        Some(node) if !node.unschedulable => Some("pods may be scheduled on it".to_owned()),
+        Some(node) => {
+            let pods = client(context, paths::ADMIN_CONF)
+                .await?
+                .pods_to_evict(&node.name)
+                .await
+                .map_err(failed(format!("list the pods of node {}", node.name)))?;
+            (!pods.is_empty()).then(|| format!("{} pods run on it", pods.len()))
+        }
     };
     Ok(needed(because))
 }

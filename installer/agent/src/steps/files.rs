@@ -68,7 +68,9 @@ pub(super) fn check_blob(step: &InstallBlob, context: &Context) -> Result<Check,
 pub(super) fn apply_blob(step: &InstallBlob, context: &Context) -> Result<(), AgentError> {
     let source = context.blob(&step.blob)?;
     let mut reader = std::fs::File::open(&source).map_err(AgentError::file("read", &source))?;
-    files::write_from(&context.at(&step.path), EXECUTABLE, &mut reader)
+    let target = context.at(&step.path);
+    let written = files::write_from(&target, EXECUTABLE, &mut reader, Some(step.blob.sha256));
+    forget_damaged(written, &source)
 }
 
 pub(super) fn check_archive(step: &UnpackArchive, context: &Context) -> Result<Check, AgentError> {
@@ -109,7 +111,9 @@ pub(super) fn apply_archive(step: &UnpackArchive, context: &Context) -> Result<(
         };
         if let Some(target) = member_path(step, member, context) {
             let reader: &mut dyn Read = &mut entry;
-            files::write_from(&target, member.mode & 0o777, reader)?;
+            let mode = member.mode & 0o777;
+            let written = files::write_from(&target, mode, reader, Some(member.sha256));
+            forget_damaged(written, &source)?;
         }
     }
     match wanted.keys().next() {
@@ -119,6 +123,14 @@ pub(super) fn apply_archive(step: &UnpackArchive, context: &Context) -> Result<(
         ))),
         None => Ok(()),
     }
+}
+
+/// Deletes a blob that turned out to be damaged, so that the next run brings it again.
+fn forget_damaged(written: Result<(), AgentError>, blob: &Path) -> Result<(), AgentError> {
+    if let Err(AgentError::WrongBlob { .. }) = &written {
+        let _ = std::fs::remove_file(blob);
+    }
+    written
 }
 
 /// Returns where a member goes; none where stripping leaves nothing of its path.
@@ -164,6 +176,13 @@ pub(super) fn check_removed(step: &RemovePath, context: &Context) -> Result<Chec
 
 pub(super) fn apply_removed(step: &RemovePath, context: &Context) -> Result<(), AgentError> {
     let path = context.at(&step.path);
+    // Deleting must never reach into something that is mounted there.
+    if let Some(mount) = super::mounts::mounts_below(&path.to_string_lossy())?.first() {
+        return Err(AgentError::BadRequest(format!(
+            "{mount} is still mounted below {}, so nothing was deleted: `umount {mount}`, then run it again",
+            step.path
+        )));
+    }
     if !step.keep_folder {
         return remove(&path);
     }

@@ -162,16 +162,16 @@ pub(crate) fn sign_request(
 }
 
 fn recipe(step: &Step) -> Result<(&'static str, CertificateProfile, &str), AgentError> {
-    match step {
-        Step::EnsureKubeletClient(step) => {
-            Ok(("client", client_profile(&step.node_name), &step.algorithm))
-        }
-        Step::EnsureKubeletServing(step) => Ok(("serving", serving_profile(step), &step.algorithm)),
-        other => Err(AgentError::BadRequest(format!(
-            "nothing is signed for: {}",
-            other.describe()
-        ))),
+    if let Step::EnsureKubeletClient(step) = step {
+        return Ok(("client", client_profile(&step.node_name), &step.algorithm));
     }
+    if let Step::EnsureKubeletServing(step) = step {
+        return Ok(("serving", serving_profile(step), &step.algorithm));
+    }
+    Err(AgentError::BadRequest(format!(
+        "nothing is signed for: {}",
+        step.describe()
+    )))
 }
 
 /// Returns the profile of a kubelet's client certificate, backdated like one

@@ -29,7 +29,7 @@ pub(super) fn apply_mounts(step: &UnmountBelow) -> Result<(), AgentError> {
 }
 
 /// Returns the mount points below a folder, deepest first.
-fn mounts_below(folder: &str) -> Result<Vec<String>, AgentError> {
+pub(super) fn mounts_below(folder: &str) -> Result<Vec<String>, AgentError> {
     let file = std::path::Path::new("/proc/self/mountinfo");
     let text = std::fs::read_to_string(file).map_err(AgentError::file("read", file))?;
     let mut found = parse_mount_points(&text);

@@ -43,8 +43,10 @@ pub(super) async fn apply_rules(step: &RemoveRules, context: &Context) -> Result
         let file = folder.join(format!("rules-{}", crate::files::nonce()));
         crate::files::write(&file, 0o600, script.as_bytes())?;
         let path = file.to_string_lossy();
-        // `--noflush` leaves everything alone that the script does not name.
-        let restored = command::run(restore, &["--noflush", "--wait", &path]).await;
+        // `--noflush` leaves everything alone that the script does not name. No
+        // `--wait`: iptables-restore takes the file's name for its argument then,
+        // and succeeds without having read anything.
+        let restored = command::run(restore, &["--noflush", &path]).await;
         let _ = std::fs::remove_file(&file);
         restored?;
     }

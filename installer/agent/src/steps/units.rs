@@ -49,12 +49,11 @@ pub(super) async fn apply_unit(step: &EnsureUnit, context: &Context) -> Result<(
 pub(super) async fn check_stopped(step: &StopUnit) -> Result<Check, AgentError> {
     let unit = show(&step.unit).await?;
     let is = |key: &str, value: &str| unit.get(key).is_some_and(|found| found == value);
-    let because = if is("LoadState", "not-found") {
-        None
-    } else if is("ActiveState", "active") || is("ActiveState", "activating") {
-        Some("it is active")
+    let state = unit.get("ActiveState").map_or("unknown", String::as_str);
+    let because = if !matches!(state, "inactive" | "failed") {
+        Some(format!("it is {state}"))
     } else if is("UnitFileState", "enabled") {
-        Some("it is enabled")
+        Some("it is enabled".to_owned())
     } else {
         None
     };
@@ -62,7 +61,14 @@ pub(super) async fn check_stopped(step: &StopUnit) -> Result<Check, AgentError> 
 }
 
 pub(super) async fn apply_stop(step: &StopUnit) -> Result<(), AgentError> {
-    command::run("systemctl", &["disable", "--now", &step.unit]).await?;
+    command::run("systemctl", &["stop", &step.unit]).await?;
+    let unit = show(&step.unit).await?;
+    if unit
+        .get("UnitFileState")
+        .is_some_and(|state| state == "enabled")
+    {
+        command::run("systemctl", &["disable", &step.unit]).await?;
+    }
     let _ = command::run("systemctl", &["reset-failed", &step.unit]).await;
     Ok(())
 }

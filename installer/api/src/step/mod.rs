@@ -122,7 +122,31 @@ impl Step {
         match self {
             Self::EnsureKubeletClient(step) => Some(&step.signer),
             Self::EnsureKubeletServing(step) => Some(&step.signer),
-            _ => None,
+            Self::EnsureDirectory(_)
+            | Self::WriteFile(_)
+            | Self::InstallBlob(_)
+            | Self::UnpackArchive(_)
+            | Self::FetchFile(_)
+            | Self::LoadModules(_)
+            | Self::SetSysctls(_)
+            | Self::EnsureUnit(_)
+            | Self::ImportImage(_)
+            | Self::EnsureAuthority(_)
+            | Self::EnsureServiceAccountKey(_)
+            | Self::EnsureCertificate(_)
+            | Self::EnsureKubeconfig(_)
+            | Self::ApplyObjects(_)
+            | Self::PublishClusterInfo(_)
+            | Self::MarkNode(_)
+            | Self::WaitFor(_)
+            | Self::DrainNode(_)
+            | Self::DeleteNode(_)
+            | Self::StopUnit(_)
+            | Self::RemovePods(_)
+            | Self::UnmountBelow(_)
+            | Self::RemovePath(_)
+            | Self::RemoveLinks(_)
+            | Self::RemoveRules(_) => None,
         }
     }
 

@@ -185,25 +185,16 @@ fn scope_of(
         Intent::Init | Intent::Apply if named.is_empty() => Ok(Scope::All),
         Intent::Init | Intent::Apply => Ok(Scope::Hosts(named)),
         Intent::Join => {
-            let Some(cluster) = &facts.cluster else {
+            if facts.cluster.is_none() {
                 return Err(CliError::bad_input(
                     "there is no cluster to join yet: its API server does not answer",
                     "bring it up first: `slipway init -f cluster.yaml`",
                 ));
-            };
-            let is_node = |host: &HostSpec| {
-                cluster
-                    .nodes
-                    .iter()
-                    .any(|node| node.name == host.node_name())
-            };
-            let new = spec.hosts_with_role(Role::Worker).filter(|host| {
-                if named.is_empty() {
-                    !is_node(host)
-                } else {
-                    named.contains(&host.name)
-                }
-            });
+            }
+            // Nodes that are complete drop out by themselves: their steps are satisfied.
+            let new = spec
+                .hosts_with_role(Role::Worker)
+                .filter(|host| named.is_empty() || named.contains(&host.name));
             Ok(Scope::Hosts(new.map(|host| host.name.clone()).collect()))
         }
     }
@@ -223,13 +214,15 @@ pub(crate) async fn execute(
     fleet.lock(&lock_holder(run.as_str())).await?;
     let mut journal = RunJournal::create(&journal_folder(), &spec.name, &run)?;
     let (stop_sender, stop) = tokio::sync::watch::channel(false);
-    let interrupts = tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("\nfinishing the steps under way; press Ctrl-C again to leave at once");
-            let _ = stop_sender.send(true);
-            if tokio::signal::ctrl_c().await.is_ok() {
+    tokio::spawn(async move {
+        let mut is_asked = false;
+        while tokio::signal::ctrl_c().await.is_ok() {
+            // After the run nobody listens: then, and the second time, it ends at once.
+            if is_asked || stop_sender.send(true).is_err() {
                 std::process::exit(130);
             }
+            is_asked = true;
+            eprintln!("\nfinishing the steps under way; press Ctrl-C again to leave at once");
         }
     });
     let mut view = RunView::new(output);
@@ -248,7 +241,6 @@ pub(crate) async fn execute(
         view.show(entry);
     })
     .await;
-    interrupts.abort();
     view.finish();
     let state = result?;
     if let Some(error) = journal_failure {

@@ -1,5 +1,6 @@
 //! `token`: bootstrap tokens.
 
+use slipway_api::Failure;
 use slipway_api::protocol::{Reply, Request, TokenRequest, TokenSummary};
 use slipway_engine::EngineError;
 
@@ -20,7 +21,7 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
                 ttl_seconds,
                 description,
             };
-            for token in tokens(ask(&cluster, request).await?) {
+            for token in tokens(ask(&cluster, request).await?)? {
                 match output {
                     Output::Text => println!("{}", token.token),
                     Output::Json => print_json(&token),
@@ -28,7 +29,7 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
             }
         }
         TokenCommand::List { cluster } => {
-            let tokens = tokens(ask(&cluster, TokenRequest::List).await?);
+            let tokens = tokens(ask(&cluster, TokenRequest::List).await?)?;
             match output {
                 Output::Text => print_table(&tokens),
                 Output::Json => print_json(&tokens),
@@ -64,11 +65,14 @@ async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliErro
     })
 }
 
-fn tokens(reply: Reply) -> Vec<TokenSummary> {
-    match reply {
-        Reply::Tokens { tokens } => tokens,
-        _ => Vec::new(),
-    }
+fn tokens(reply: Reply) -> Result<Vec<TokenSummary>, CliError> {
+    let Reply::Tokens { tokens } = reply else {
+        return Err(CliError {
+            code: ExitCode::Bug,
+            failure: Failure::because("the agent answered a question about tokens with another"),
+        });
+    };
+    Ok(tokens)
 }
 
 fn print_json(value: &impl serde::Serialize) {

@@ -77,6 +77,21 @@ fn check_kubelet(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             format!("name {version} or newer in the file, or remove that kubelet"),
         ));
     }
+    // With the API server down nobody else would notice a change of version.
+    let installed = kubelet
+        .version
+        .as_deref()
+        .and_then(|text| text.parse::<KubernetesVersion>().ok());
+    if subject.belongs_to_cluster()
+        && let Some(installed) = installed.filter(|installed| installed < target)
+    {
+        found.push(subject.error(
+            "KubernetesVersion",
+            format!("the host runs {installed}, the file names {target}"),
+            "a new version goes one node at a time, which this command does not do",
+            format!("name {installed} in the file"),
+        ));
+    }
     if !is_ours && !subject.belongs_to_cluster() {
         found.push(subject.warning(
             "KubeletPackage",

@@ -1,10 +1,8 @@
 //! Preflight's verdicts: one table, a change to a good host and the finding it causes.
 
-mod support;
-
+use crate::support::{bare_facts, spec};
 use slipway_api::{ClusterSpec, Facts, HostFacts, HostState, Listener, RuntimeFacts, Severity};
 use slipway_planner::{Scope, preflight};
-use support::{bare_facts, spec};
 
 fn change(facts: &mut Facts, host: &str, change: impl FnOnce(&mut HostFacts)) {
     match facts.hosts.get_mut(&host.parse().unwrap()) {

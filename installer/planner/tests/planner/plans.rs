@@ -1,12 +1,10 @@
 //! Plans as people read them, and what must hold for every plan.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::{bare_facts, manifest, spec};
 use slipway_api::{Check, HostState, Plan, RuntimeFacts};
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
-use support::{bare_facts, manifest, spec};
 
 fn page(plan: &Plan) -> String {
     let line = |step: &slipway_api::PlannedStep| {
