@@ -11,9 +11,6 @@ pub use control_plane_names::ControlPlaneNames;
 pub use kubeconfig_name::KubeconfigName;
 pub use kubelet_serving::kubelet_serving_profile;
 
-/// Base path of the service account keys below the certificates directory: `sa.key`, `sa.pub`.
-pub const SERVICE_ACCOUNT_BASE_PATH: &str = "sa";
-
 /// The group that kubeadm binds to `cluster-admin`.
 pub const CLUSTER_ADMINS_GROUP: &str = "kubeadm:cluster-admins";
 

@@ -1,12 +1,9 @@
 //! Certificates and kubeconfigs held against those of the real kubeadm 1.36.3.
 //!
-//! The fixtures are what kubeadm made of `fixtures/kubeadm.yaml`, reduced to text without keys.
-//! The ignored test makes them again: it needs `SLIPWAY_KUBEADM`, the path of kubeadm 1.36.3, and
-//! with `SLIPWAY_WRITE_FIXTURES=1` writes what it finds.
+//! The fixtures are what kubeadm made of `fixtures/kubeadm.yaml`, reduced to text without keys;
+//! `oracle.rs` makes them again.
 
 use std::fmt::Write;
-use std::path::Path;
-use std::process::Command;
 
 use crate::common::{NOW, describe_certificate};
 use jiff::Timestamp;
@@ -16,7 +13,8 @@ use slipway_pki::{
     PrivateKey,
 };
 
-const ALGORITHMS: [KeyAlgorithm; 2] = [KeyAlgorithm::Rsa2048, KeyAlgorithm::EcdsaP256];
+/// The algorithms that there are fixtures for.
+pub const ALGORITHMS: [KeyAlgorithm; 2] = [KeyAlgorithm::Rsa2048, KeyAlgorithm::EcdsaP256];
 
 #[test]
 fn certificates_and_kubeconfigs_are_those_of_kubeadm() {
@@ -27,61 +25,14 @@ fn certificates_and_kubeconfigs_are_those_of_kubeadm() {
     }
 }
 
-#[test]
-#[ignore = "needs SLIPWAY_KUBEADM, the path of kubeadm 1.36.3"]
-fn kubeadm_still_makes_what_the_fixtures_say() {
-    for algorithm in ALGORITHMS {
-        let made = describe(&ask_kubeadm(algorithm));
-        if std::env::var_os("SLIPWAY_WRITE_FIXTURES").is_some() {
-            std::fs::write(fixture_path(algorithm), &made).unwrap();
-        }
-        let expected = std::fs::read_to_string(fixture_path(algorithm)).unwrap();
-        assert_eq!(made, expected, "{algorithm}");
-    }
-}
-
-#[test]
-#[ignore = "needs SLIPWAY_KUBEADM, the path of kubeadm 1.36.3"]
-fn what_kubeadm_wrote_is_taken_over_byte_for_byte() {
-    let names = control_plane_names();
-    let now: Timestamp = NOW.parse().unwrap();
-    for algorithm in ALGORITHMS {
-        let cluster = ask_kubeadm(algorithm);
-        for (name, certificate_pem, key_pem) in &cluster.certificates {
-            let key = PrivateKey::from_pem(key_pem).unwrap();
-            assert_eq!(key.to_pem().as_str(), key_pem, "{name}");
-            assert_eq!(key.algorithm(), Some(algorithm));
-            let facts = CertificateFacts::parse(certificate_pem).unwrap();
-            assert!(facts.matches_key(&key));
-            let profile = name.profile(&names).unwrap();
-            assert_eq!(
-                facts.difference_from(&profile),
-                Vec::<String>::new(),
-                "{name}"
-            );
-            if name.is_authority() {
-                let authority = CertificateAuthority::load(certificate_pem, key_pem).unwrap();
-                assert_eq!(authority.certificate_pem(), certificate_pem);
-                let profile = KubeconfigName::Admin.profile("cp-1");
-                let issued = authority.issue(&profile, &key, now, CERTIFICATE_VALIDITY);
-                let facts = CertificateFacts::parse(&issued.unwrap()).unwrap();
-                assert!(facts.is_signed_by(certificate_pem).unwrap());
-            }
-        }
-        for (name, text) in &cluster.kubeconfigs {
-            let read = Kubeconfig::parse(text).unwrap();
-            assert_eq!(read.to_yaml().unwrap().as_str(), text, "{name}");
-        }
-    }
-}
-
 /// All files of a control-plane node.
-struct Cluster {
-    certificates: Vec<(CertificateName, String, String)>,
-    kubeconfigs: Vec<(KubeconfigName, String)>,
+pub struct Cluster {
+    pub certificates: Vec<(CertificateName, String, String)>,
+    pub kubeconfigs: Vec<(KubeconfigName, String)>,
 }
 
-fn control_plane_names() -> ControlPlaneNames {
+/// The names that `fixtures/kubeadm.yaml` leads to.
+pub fn control_plane_names() -> ControlPlaneNames {
     let list = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect();
     ControlPlaneNames {
         node_name: "cp-1".to_owned(),
@@ -159,49 +110,8 @@ fn make_cluster(algorithm: KeyAlgorithm) -> Cluster {
     }
 }
 
-fn ask_kubeadm(algorithm: KeyAlgorithm) -> Cluster {
-    let directory = tempfile::tempdir().unwrap();
-    let pki = directory.path().join("pki");
-    let configuration = include_str!("../fixtures/kubeadm.yaml")
-        .replace("CERTIFICATES_DIR", pki.to_str().unwrap())
-        .replace("ENCRYPTION_ALGORITHM", algorithm.as_str());
-    std::fs::write(directory.path().join("kubeadm.yaml"), configuration).unwrap();
-    run_kubeadm(
-        directory.path(),
-        "init phase certs all --config kubeadm.yaml",
-    );
-    run_kubeadm(
-        directory.path(),
-        "init phase kubeconfig all --config kubeadm.yaml --kubeconfig-dir .",
-    );
-
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
-    Cluster {
-        certificates: CertificateName::ALL
-            .map(|name| {
-                let certificate = read(&pki.join(name.certificate_path()));
-                (name, certificate, read(&pki.join(name.key_path())))
-            })
-            .into(),
-        kubeconfigs: KubeconfigName::ALL
-            .map(|name| (name, read(&directory.path().join(name.file_name()))))
-            .into(),
-    }
-}
-
-fn run_kubeadm(directory: &Path, arguments: &str) {
-    let kubeadm = std::env::var_os("SLIPWAY_KUBEADM").expect("SLIPWAY_KUBEADM is not set");
-    let output = Command::new(kubeadm)
-        .args(arguments.split_whitespace())
-        .current_dir(directory)
-        .output()
-        .expect("SLIPWAY_KUBEADM is not a program");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "kubeadm {arguments}:\n{errors}");
-}
-
 /// Returns all files as text without keys, dates and serial numbers.
-fn describe(cluster: &Cluster) -> String {
+pub fn describe(cluster: &Cluster) -> String {
     let mut text = String::new();
     for (name, certificate, key) in &cluster.certificates {
         writeln!(text, "{}", name.certificate_path()).unwrap();
@@ -237,7 +147,8 @@ fn lifetime(facts: &CertificateFacts) -> i64 {
     facts.not_after.as_second() - facts.not_before.as_second()
 }
 
-fn fixture_path(algorithm: KeyAlgorithm) -> String {
+/// Returns the path of an algorithm's fixture.
+pub fn fixture_path(algorithm: KeyAlgorithm) -> String {
     format!(
         "{}/tests/fixtures/kubeadm-1.36.3-{}.txt",
         env!("CARGO_MANIFEST_DIR"),

@@ -11,3 +11,6 @@ mod kubeadm;
 mod kubeconfig;
 #[cfg(test)]
 mod openssl;
+#[cfg(test)]
+#[cfg(feature = "oracle")]
+mod oracle;
