@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{bare_facts, manifest, spec};
-use slipway_api::{Check, HostState, Plan, RuntimeFacts};
+use slipway_api::{Check, ClusterFacts, Facts, HostState, Plan, Role, RuntimeFacts};
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
 
 fn page(plan: &Plan) -> String {
@@ -189,28 +189,108 @@ fn a_bundle_for_another_version_is_named() {
     );
 }
 
-#[test]
-fn the_whole_cluster_is_removed_workers_first() {
+/// Returns the facts after `slipway init`, with the API server up.
+fn cluster_facts() -> Facts {
     let spec = spec();
-    let removal = Removal {
-        hosts: spec.hosts.iter().map(|host| host.name.clone()).collect(),
+    let mut facts = bare_facts(&spec);
+    for host in &spec.hosts {
+        let Some(HostState::Reached(found)) = facts.hosts.get_mut(&host.name) else {
+            panic!("{} is reached", host.name);
+        };
+        found.existing.slipway_cluster = Some(spec.name.clone());
+        found.existing.runtime_is_ours = true;
+        found.existing.kubelet_conf = true;
+        found.existing.admin_conf = host.role == Role::ControlPlane;
+    }
+    facts.cluster = Some(ClusterFacts {
+        api_server_version: "v1.36.3".to_owned(),
+        nodes: Vec::new(),
+        certificates: Vec::new(),
+        unhealthy: Vec::new(),
+    });
+    facts
+}
+
+fn removal_of(hosts: &[&str]) -> Removal {
+    Removal {
+        hosts: hosts.iter().map(|name| name.parse().unwrap()).collect(),
         drain_timeout_seconds: 300,
         delete_empty_dir_data: false,
-    };
-    insta::assert_snapshot!(page(
-        &plan_removal(&spec, &bare_facts(&spec), &removal).unwrap()
-    ));
+    }
+}
+
+const ALL_HOSTS: [&str; 3] = ["cp-1", "w-1", "w-2"];
+
+#[test]
+fn the_whole_cluster_is_removed_workers_first() {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&ALL_HOSTS)).unwrap();
+    insta::assert_snapshot!(page(&plan));
+    let first_on_cp = plan.steps.iter().find(|step| step.host.as_str() == "cp-1");
+    let needs: Vec<_> = first_on_cp.unwrap().needs.iter().collect();
+    assert_eq!(needs.len(), 2, "both workers are gone before: {needs:?}");
+}
+
+#[test]
+fn one_worker_is_drained_stopped_and_deleted_before_it_is_cleaned() {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let page = page(&plan);
+    let start: Vec<_> = page.lines().take(4).collect();
+    assert_eq!(
+        start,
+        [
+            "remove-node        cp-1  cordon and drain node w-1",
+            "remove-node        w-1   stop and disable kubelet.service",
+            "remove-node        cp-1  delete node w-1",
+            "cleanup-node       w-1   stop and disable kubelet.service",
+        ]
+    );
+    for pair in plan.steps.windows(2) {
+        assert_eq!(pair[1].needs, [pair[0].id.clone()]);
+    }
+}
+
+#[test]
+fn a_worker_stays_while_the_api_server_is_down() {
+    let mut facts = cluster_facts();
+    facts.cluster = None;
+    let error = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap_err();
+    assert!(matches!(error, PlanError::ApiDown { .. }), "{error}");
+}
+
+#[test]
+fn bare_hosts_are_left_alone_by_a_removal() {
+    let spec = spec();
+    let plan = plan_removal(&spec, &bare_facts(&spec), &removal_of(&ALL_HOSTS)).unwrap();
+    assert!(plan.is_empty(), "{}", page(&plan));
+}
+
+#[test]
+fn a_host_of_another_cluster_is_not_removed() {
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.slipway_cluster = Some("other".to_owned());
+    }
+    let error = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap_err();
+    assert!(matches!(error, PlanError::OtherCluster { .. }), "{error}");
+}
+
+#[test]
+fn a_removal_keeps_a_runtime_that_was_there_before() {
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.runtime_is_ours = false;
+    }
+    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let page = page(&plan);
+    assert!(
+        !page.contains("containerd") && !page.contains("runc"),
+        "{page}"
+    );
 }
 
 #[test]
 fn the_only_control_plane_does_not_leave_workers_behind() {
-    let spec = spec();
-    let removal = Removal {
-        hosts: BTreeSet::from(["cp-1".parse().unwrap()]),
-        drain_timeout_seconds: 300,
-        delete_empty_dir_data: false,
-    };
-    let error = plan_removal(&spec, &bare_facts(&spec), &removal).unwrap_err();
+    let error = plan_removal(&spec(), &cluster_facts(), &removal_of(&["cp-1"])).unwrap_err();
     assert!(
         matches!(error, PlanError::LastControlPlane { .. }),
         "{error}"
