@@ -1,4 +1,4 @@
-//! A real lab from `up` to `down`: boots containers, so it runs only when asked for (`--ignored`), as root.
+//! A real lab from `up` to `down`: boots containers, so it runs only with the feature `real`, as root.
 
 use std::process::{Command, Output};
 
@@ -53,7 +53,6 @@ fn remains(name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "boots containers: needs root and an engine"]
 async fn a_lab_is_made_entered_crashed_kept_in_and_removed_without_a_trace() {
     let spec = spec();
     let outcome = tokio::spawn(story(spec.clone())).await;
