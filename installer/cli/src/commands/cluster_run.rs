@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use slipway_api::{
-    Architecture, ClusterSpec, Facts, HostName, HostSpec, Outcome, Plan, Role, RunId, RunState,
-    Severity,
+    Architecture, ClusterSpec, Facts, HostName, Outcome, Plan, Role, RunId, RunState, Severity,
 };
 use slipway_bundle::BlobStore;
 use slipway_engine::{Fleet, RunJournal, RunRequest, gather_facts, pending_plan, run_plan};
