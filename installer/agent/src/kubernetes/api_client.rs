@@ -81,11 +81,6 @@ impl ApiClient {
         Ok(Self { client, endpoint })
     }
 
-    /// Returns the URL that calls go to.
-    pub fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-
     /// Returns without error when the API server is ready to serve.
     ///
     /// # Errors

@@ -25,13 +25,6 @@ const USAGE_PREFIX: &str = "usage-bootstrap-";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootstrapTokenId(String);
 
-impl BootstrapTokenId {
-    /// Returns the ID as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Display for BootstrapTokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
