@@ -20,6 +20,7 @@ needs=(
     "ssh openssh-client"
     "/usr/sbin/sshd openssh-server"
     "openssl openssl"
+    "/usr/bin/sudo sudo"
     "jq jq"
     "xz xz-utils"
 )

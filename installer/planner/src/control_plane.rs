@@ -6,7 +6,7 @@ use slipway_api::step::{
     ApplyObjects, Condition, EnsureAuthority, EnsureCertificate, EnsureDirectory, EnsureKubeconfig,
     EnsureServiceAccountKey, MarkNode, WaitFor, WriteFile,
 };
-use slipway_api::{Phase, Step, StepId, Taint, TaintEffect, paths};
+use slipway_api::{Cni, Phase, Step, StepId, Taint, TaintEffect, paths};
 use slipway_templates::{
     ClusterAdmins, Etcd, EtcdAccess, KubeApiServer, KubeControllerManager, KubeScheduler,
     StaticPodOptions,
@@ -60,7 +60,8 @@ pub(crate) fn add_control_plane(
     let mut images = input.release.control_plane_images();
     images.extend(input.release.node_images());
     let images = add_images(builder, input, &images, &installed)?;
-    let kubeconfigs = add_certificates(builder, input);
+    let marked = std::slice::from_ref(&installed.marker);
+    let kubeconfigs = add_certificates(builder, input, marked);
     let manifests = add_manifests(builder, input, &installed.all)?;
 
     let mut needs = installed.all.clone();
@@ -110,15 +111,25 @@ pub(crate) fn add_control_plane(
         &[registered],
     );
     let addons = add_addons(builder, input, &marks)?;
-    let ready = wait(Condition::NodeReady { node });
-    let ready = builder.add(host, Phase::NodeReady, ready, &addons);
+    let ready = match input.spec.networking.cni {
+        // No node becomes Ready before the user has installed a network.
+        Cni::None => marks,
+        Cni::Flannel | Cni::Manifests(_) => {
+            let ready = wait(Condition::NodeReady { node });
+            builder.add(host, Phase::NodeReady, ready, &addons)
+        }
+    };
     Ok(ControlPlaneSteps {
         joinable: vec![admins],
         ready,
     })
 }
 
-fn add_certificates(builder: &mut PlanBuilder, input: &HostInput<'_>) -> Vec<StepId> {
+fn add_certificates(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    marked: &[StepId],
+) -> Vec<StepId> {
     let host = &input.host.name;
     let algorithm = KEY_ALGORITHM.to_owned();
     let authorities: BTreeMap<&str, StepId> = ["ca", "front-proxy-ca", "etcd-ca"]
@@ -130,7 +141,7 @@ fn add_certificates(builder: &mut PlanBuilder, input: &HostInput<'_>) -> Vec<Ste
             };
             (
                 name,
-                builder.add(host, Phase::Certs, Step::EnsureAuthority(step), &[]),
+                builder.add(host, Phase::Certs, Step::EnsureAuthority(step), marked),
             )
         })
         .collect();
@@ -157,7 +168,12 @@ fn add_certificates(builder: &mut PlanBuilder, input: &HostInput<'_>) -> Vec<Ste
     let key = EnsureServiceAccountKey {
         algorithm: algorithm.clone(),
     };
-    done.push(builder.add(host, Phase::Certs, Step::EnsureServiceAccountKey(key), &[]));
+    done.push(builder.add(
+        host,
+        Phase::Certs,
+        Step::EnsureServiceAccountKey(key),
+        marked,
+    ));
     let public = api_url(input.spec);
     let local = local_api_url(input.host);
     for (name, server) in [
@@ -250,7 +266,7 @@ fn add_manifests(
         &input.host.name,
         Phase::Etcd,
         Step::EnsureDirectory(data),
-        &[],
+        needs,
     )];
     for (phase, name, text) in texts {
         let text = text.map_err(|source| PlanError::Render { what: name, source })?;

@@ -17,6 +17,9 @@ pub enum PlanError {
         /// How many.
         count: usize,
     },
+    /// The user's own network manifests are asked for.
+    #[error("`networking.cni.manifests` is not supported by this build yet")]
+    CniManifests,
     /// The version is not one of this build's.
     #[error(transparent)]
     Unsupported(#[from] slipway_api::UnsupportedVersion),
@@ -83,6 +86,9 @@ impl PlanError {
                     .to_owned(),
             ),
             Self::UnknownHost { .. } => Some("`slipway config print` lists the hosts".to_owned()),
+            Self::CniManifests => Some(
+                "write `cni: none` and apply your manifests once the control plane is up".to_owned(),
+            ),
             Self::OtherCluster { .. } => Some("name the other cluster's file with `-f`".to_owned()),
             Self::ApiDown { .. } => Some(
                 "mend the API server first (`slipway status` shows what is wrong), or end the whole cluster with `reset --all`"

@@ -21,6 +21,8 @@ use crate::plan_cluster::HostInput;
 
 /// The steps that later phases wait for.
 pub(crate) struct Installed {
+    /// The host is marked as this cluster's: nothing may be made before.
+    pub marker: StepId,
     /// The container runtime runs.
     pub runtime: StepId,
     /// Binaries, units and kernel settings are in place.
@@ -102,7 +104,9 @@ pub(crate) fn add_install(
         all.push(builder.add(host, Phase::Install, step, &marker));
     }
     all.push(runtime.clone());
+    let [marker] = marker;
     Ok(Installed {
+        marker,
         runtime,
         all,
         kubelet_files,

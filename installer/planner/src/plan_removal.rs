@@ -23,15 +23,14 @@ pub struct Removal {
 
 /// Files and folders that go, in order. The runtime and its images go too
 /// where Slipway installed it; an adopted one stays.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 13] = [
     paths::KUBERNETES_DIR,
     "/var/lib/cni",
     "/run/flannel",
+    "/etc/cni/net.d/10-flannel.conflist",
     "/etc/systemd/system/kubelet.service",
     "/etc/systemd/system/kubelet.service.d",
     "/usr/local/bin/kubelet",
-    paths::CNI_BIN_DIR,
-    paths::CNI_CONF_DIR,
     paths::MODULES_FILE,
     paths::SYSCTL_FILE,
     "/var/log/pods",
@@ -47,7 +46,9 @@ const CONTROL_PLANE_PATHS: [&str; 2] = ["/usr/local/bin/kubeadm", "/usr/local/bi
 const FOLDERS: [&str; 2] = [paths::ETCD_DIR, paths::KUBELET_DIR];
 
 /// What goes with a runtime that Slipway installed.
-const RUNTIME_PATHS: [&str; 8] = [
+const RUNTIME_PATHS: [&str; 10] = [
+    paths::CNI_BIN_DIR,
+    paths::CNI_CONF_DIR,
     "/etc/systemd/system/containerd.service",
     "/usr/local/bin/containerd",
     "/usr/local/bin/containerd-shim-runc-v2",

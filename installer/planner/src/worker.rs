@@ -4,7 +4,7 @@ use slipway_api::step::{
     Condition, EnsureKubeletClient, EnsureKubeletServing, EnsureUnit, FetchFile, MarkNode,
     PublicFile, WaitFor, WriteFile,
 };
-use slipway_api::{Phase, Role, Sha256Digest, Step, StepId, paths};
+use slipway_api::{Cni, Phase, Role, Sha256Digest, Step, StepId, paths};
 use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig};
 
 use crate::PlanError;
@@ -69,6 +69,9 @@ pub(crate) fn add_worker(
             taints,
         };
         before = builder.add(first, Phase::NodeReady, Step::MarkNode(marks), &[before]);
+    }
+    if input.spec.networking.cni == Cni::None {
+        return Ok(before);
     }
     let ready = wait(Condition::NodeReady { node });
     Ok(builder.add(first, Phase::NodeReady, ready, &[before]))
