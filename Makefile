@@ -54,4 +54,4 @@ test-full: ## the exhaustive stories: make test-full GROUP=cluster-up
 	@tests/run.sh full "$(GROUP)"
 
 bench: bundle ## figures beside their goals
-	@tests/bench.sh $(SLIPWAY) $(BUNDLE) $(MIRROR)
+	@tests/bench.sh $(SLIPWAY) $(BUNDLE)

@@ -17,7 +17,7 @@ metadata: { name: harbour }
 spec:
   kubernetesVersion: 1.36.3
   hosts:
-    - { name: cp-1, address: 127.0.0.1, port: 1, role: control-plane }
+    - { name: cp-1, address: 127.0.0.1, internalAddress: 192.0.2.11, port: 1, role: control-plane }
 YAML
 }
 validate() { "$slipway" config validate -f "$work/cluster.yaml"; }
@@ -26,7 +26,7 @@ good_file_is_valid() { good >"$work/cluster.yaml"; validate | grep -q 'harbour: 
 printed_file_parses() { good >"$work/a.yaml"; "$slipway" config print -f "$work/a.yaml" >"$work/cluster.yaml"; validate; }
 example_parses() { "$slipway" config print >"$work/cluster.yaml"; validate; }
 typo() { good | sed 's/kubernetesVersion/kubernetesVerison/' >"$work/cluster.yaml"; refuses 64 kubernetesVersion validate; refuses 64 ":5:" validate; }
-duplicate_host() { { good; echo '    - { name: cp-1, address: 127.0.0.2, role: worker }'; } >"$work/cluster.yaml"; refuses 64 "cp-1" validate; }
+duplicate_host() { { good; echo '    - { name: cp-1, address: 192.0.2.21, role: worker }'; } >"$work/cluster.yaml"; refuses 64 "cp-1" validate; }
 two_errors() {
     good | sed 's/1.36.3/1.99.0/; s/port: 1,/port: 99999,/' >"$work/cluster.yaml"
     refuses 64 "not supported" validate

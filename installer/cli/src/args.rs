@@ -156,12 +156,7 @@ pub(crate) struct ResetArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Take out this host; may be given several times.
-    #[arg(
-        long,
-        value_name = "NAME",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
     pub host: Vec<HostName>,
     /// Take out all hosts: the cluster ends.
     #[arg(long)]

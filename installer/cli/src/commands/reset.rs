@@ -14,6 +14,12 @@ use crate::session::{chosen_hosts, connect, load_spec};
 use crate::show::{self, NoBlobs};
 
 pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
+    if args.host.is_empty() && !args.all {
+        return Err(CliError::bad_input(
+            "it is not said which hosts to reset",
+            "name them with `--host NAME`, or take all of them with `--all`: the cluster ends then",
+        ));
+    }
     let spec = load_spec(args.cluster.config.as_deref())?;
     let mut hosts = chosen_hosts(&spec, &args.host)?;
     let names: BTreeSet<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
