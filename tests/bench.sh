@@ -24,7 +24,7 @@ seconds() { # COMMAND…: prints how long it took; its output only if it fails
 row() { printf '%-66s %8s   %s\n' "$1" "$2" "$3"; }
 
 row WHAT SECONDS GOAL
-"$slipway" lab up --name "$lab" --bundle "$bundle" --hosts-only >/dev/null 2>&1
+seconds "$slipway" lab up --name "$lab" --bundle "$bundle" --hosts-only >/dev/null
 row "preflight: connect, bring the agent, facts and checks of 3 bare hosts" "$(seconds "$slipway" preflight -f "$file")" ""
 row "init: 3 bare hosts, everything uploaded, addons running" "$(seconds "$slipway" init -f "$file" --bundle "$bundle" -y)" ""
 row "second apply: no change" "$(seconds "$slipway" apply -f "$file" --bundle "$bundle" -y)" "under 5"
