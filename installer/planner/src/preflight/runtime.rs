@@ -63,13 +63,16 @@ fn check_kubelet(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let Some(kubelet) = &subject.facts.kubelet else {
         return;
     };
-    let version = kubelet
+    let installed = kubelet
         .version
         .as_deref()
         .and_then(|text| text.parse::<KubernetesVersion>().ok());
     let target = &subject.spec.kubernetes_version;
     let is_ours = kubelet.path.starts_with(slipway_api::paths::BIN_DIR);
-    if let Some(version) = version.filter(|version| version.minor() > target.minor()) {
+    let newer = installed
+        .as_ref()
+        .filter(|installed| installed.minor() > target.minor());
+    if let Some(version) = newer {
         found.push(subject.error(
             "KubeletVersion",
             format!("kubelet {version} is installed, the control plane is to be {target}"),
@@ -78,10 +81,6 @@ fn check_kubelet(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         ));
     }
     // With the API server down nobody else would notice a change of version.
-    let installed = kubelet
-        .version
-        .as_deref()
-        .and_then(|text| text.parse::<KubernetesVersion>().ok());
     if subject.belongs_to_cluster()
         && let Some(installed) = installed.filter(|installed| installed < target)
     {
