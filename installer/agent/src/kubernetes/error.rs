@@ -122,20 +122,6 @@ pub enum KubernetesError {
         /// Each pod that is left and why.
         remaining: String,
     },
-    /// Somebody else holds the lock.
-    #[error("the cluster is locked by {holder} for another {expires_in_seconds} s")]
-    LockHeld {
-        /// The holder: `user@host/pid/run`.
-        holder: String,
-        /// When the lock would expire if it were not renewed.
-        expires_in_seconds: i64,
-    },
-    /// The lock was taken over.
-    #[error("the cluster's lock was lost to {holder}")]
-    LockLost {
-        /// The holder now; empty when nobody is.
-        holder: String,
-    },
     /// The bootstrap token does not have kubeadm's form.
     #[error("a bootstrap token's {part} is {expected}")]
     InvalidToken {
@@ -213,8 +199,6 @@ impl KubernetesError {
             | Self::ConditionNotMet { .. }
             | Self::EmptyDirData { .. }
             | Self::NotDrained { .. }
-            | Self::LockHeld { .. }
-            | Self::LockLost { .. }
             | Self::InvalidToken { .. }
             | Self::TokenExists { .. } => false,
         }
@@ -223,10 +207,6 @@ impl KubernetesError {
     /// Returns what a person can do about it, if anything is known.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::LockHeld { .. } => Some(
-                "wait for that run, or take the lock over with `--take-lock` if it is dead"
-                    .to_owned(),
-            ),
             Self::EmptyDirData { .. } => {
                 Some("allow it with `--delete-emptydir-data`, or move the data first".to_owned())
             }
@@ -248,7 +228,6 @@ impl KubernetesError {
             | Self::UnknownKind { .. }
             | Self::ConditionNotMet { .. }
             | Self::NotDrained { .. }
-            | Self::LockLost { .. }
             | Self::InvalidToken { .. }
             | Self::TokenExists { .. } => None,
         }

@@ -36,10 +36,8 @@ pub(super) async fn retry<T, F: Future<Output = Result<T, KubernetesError>>>(
 mod tests {
     use super::*;
 
-    fn lost() -> KubernetesError {
-        KubernetesError::LockLost {
-            holder: String::new(),
-        }
+    fn failure() -> KubernetesError {
+        KubernetesError::TokenExists { id: String::new() }
     }
 
     #[tokio::test]
@@ -50,7 +48,7 @@ mod tests {
             |_| true,
             || {
                 left -= 1;
-                std::future::ready(if left == 0 { Ok(()) } else { Err(lost()) })
+                std::future::ready(if left == 0 { Ok(()) } else { Err(failure()) })
             },
         )
         .await;
@@ -65,7 +63,7 @@ mod tests {
             |_| true,
             || {
                 attempts += 1;
-                std::future::ready(Err::<(), _>(lost()))
+                std::future::ready(Err::<(), _>(failure()))
             },
         )
         .await;

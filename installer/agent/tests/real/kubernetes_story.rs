@@ -9,8 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use slipway_agent::kubernetes::{
-    ApiClient, ApiCondition, BootstrapToken, FIELD_MANAGER, KubernetesError, LockHolder,
-    Observation, Takeover,
+    ApiClient, ApiCondition, BootstrapToken, FIELD_MANAGER, KubernetesError, Observation,
 };
 use slipway_api::{Taint, TaintEffect};
 
@@ -40,7 +39,6 @@ async fn a_real_api_server_is_driven_through_every_call() {
     nodes_are_marked_and_watched(&api, &foreign).await;
     a_drain_waits_for_budgets(&api, &foreign).await;
     tokens_authenticate(&api, &control_plane).await;
-    one_run_at_a_time_holds_the_lock(&api).await;
     config_maps_are_plain_maps(&api).await;
 
     control_plane.api_server.kill().await.unwrap();
@@ -492,36 +490,6 @@ async fn tokens_authenticate(api: &ApiClient, control_plane: &ControlPlane) {
 
     assert!(api.delete_token(&id).await.unwrap());
     assert!(!api.delete_token(&id).await.unwrap());
-}
-
-async fn one_run_at_a_time_holds_the_lock(api: &ApiClient) {
-    let holder = |text: &str| text.parse::<LockHolder>().unwrap();
-    let (first, second) = (holder("ops@bastion/1/r1"), holder("eve@laptop/2/r2"));
-    api.acquire_lock(&first, &Takeover::No).await.unwrap();
-    api.acquire_lock(&first, &Takeover::No).await.unwrap();
-    api.renew_lock(&first).await.unwrap();
-    let error = api.acquire_lock(&second, &Takeover::No).await.unwrap_err();
-    assert!(
-        matches!(&error, KubernetesError::LockHeld { holder, .. } if *holder == first.to_string())
-    );
-    let dead = Takeover::From(first.clone());
-    api.acquire_lock(&second, &dead).await.unwrap();
-    let error = api.renew_lock(&first).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the cluster's lock was lost to eve@laptop/2/r2"
-    );
-    // Giving back what is no longer one's own leaves it with its holder.
-    api.release_lock(&first).await.unwrap();
-    api.renew_lock(&second).await.unwrap();
-    api.release_lock(&second).await.unwrap();
-    // Of many at once exactly one gets it.
-    let racers: Vec<LockHolder> = (0..8).map(|i| holder(&format!("ops@h{i}/1/r"))).collect();
-    let races = racers
-        .iter()
-        .map(|racer| api.acquire_lock(racer, &Takeover::No));
-    let outcomes = futures::future::join_all(races).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
 }
 
 async fn config_maps_are_plain_maps(api: &ApiClient) {
