@@ -16,6 +16,7 @@ TARGET := $(ARCH)-unknown-linux-gnu
 MIRROR := $(CACHE)/mirror
 BUNDLE := $(CACHE)/bundles/slipway-$(KUBERNETES).bundle
 SLIPWAY := target/release/slipway
+STATIC := RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --release --target $(TARGET)
 
 .PHONY: help deps build mirror bundle lab clean-lab check test test-full bench
 
@@ -27,7 +28,7 @@ deps: ## install what builds and labs need, through the package managers
 
 build: deps ## build the static binary; also reachable as target/release/slipway
 	@echo "building slipway (release, static) in $(CARGO_TARGET_DIR)"
-	@RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --release --target $(TARGET) -p slipway
+	@$(STATIC) -p slipway
 	@mkdir -p target/release
 	@ln -sfn $(CARGO_TARGET_DIR)/$(TARGET)/release/slipway $(SLIPWAY)
 	@ls -lhL $(SLIPWAY) | awk '{print "$(SLIPWAY): " $$5}'
@@ -50,8 +51,9 @@ check: ## the quick inner loop: format, lints, arrows between crates, unit tests
 test: ## all layers, real cluster included; ends with "N passed, N failed"
 	@tests/run.sh test
 
-test-full: ## the exhaustive stories: make test-full GROUP=cluster-up
+test-full: ## every story, or one of them: make test-full GROUP=faults
 	@tests/run.sh full "$(GROUP)"
 
-bench: bundle ## figures beside their goals
-	@tests/bench.sh $(SLIPWAY) $(BUNDLE)
+bench: bundle ## figures beside their goals, kubeadm by hand among them
+	@$(STATIC) -q -p slipway-hosts --example upload_speed
+	@tests/bench.sh $(SLIPWAY) $(BUNDLE) $(CARGO_TARGET_DIR)/$(TARGET)/release/examples

@@ -4,34 +4,12 @@
 # changes nothing, a worker leaves and comes back, and everything can be taken
 # away and built again on the same hosts.
 #
-# Needs: SLIPWAY_CACHE with mirror and bundle, RESULTS (tests/run.sh sets both).
+# Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
+source tests/lab.sh
 
-version=${KUBERNETES:-1.36.3}
-slipway=$PWD/target/release/slipway
-mirror=$SLIPWAY_CACHE/mirror
-bundle=$SLIPWAY_CACHE/bundles/slipway-$version.bundle
-lab=test-$$
-work=$(mktemp -d)
-file=${XDG_DATA_HOME:-$HOME/.local/share}/slipway/labs/$lab/cluster.yaml
-export XDG_STATE_HOME=$work/state
-
-cleanup() {
-    "$slipway" lab down --name "$lab" >/dev/null 2>&1 || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-
-on() { # HOST COMMAND…: as root on a host; one shell-quoted line
-    local host=$1
-    shift
-    "$slipway" lab ssh --name "$lab" "$host" sudo "$(printf '%q ' "$@")"
-}
-kubectl() { on cp-1 kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
-
-hosts_up() { "$slipway" lab up --name "$lab" --kubernetes-version "$version" --hosts-only; }
 hosts_are_bare() {
     local host
     for host in cp-1 w-1 w-2; do
@@ -47,11 +25,6 @@ plan_is_a_page() {
     grep -qE '^certs +cp-1 +issue certificate apiserver-etcd-client' "$work/plan"
     grep -qE '^kubelet-start +w-2 +start kubelet.service' "$work/plan"
 }
-init() { "$slipway" init -f "$file" --bundle "$bundle" -y; }
-three_nodes_ready() {
-    [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready"' | wc -l)" -eq 3 ]
-}
-available() { kubectl -n kube-system rollout status "deployment/$1" --timeout=120s; }
 top_answers() { eventually 90 kubectl top nodes; prints '^w-2 ' kubectl top nodes; }
 control_plane_runs_no_workload() {
     prints node-role.kubernetes.io/control-plane kubectl get node cp-1 -o 'jsonpath={.spec.taints[*].key}'
@@ -136,20 +109,6 @@ no_secret_in_state() {
     fails on cp-1 grep -rlE 'PRIVATE KEY|client-key-data' /var/lib/slipway/runs
 }
 
-host_is_clean() { # HOST
-    on "$1" sh -ec '
-        for p in kubelet containerd runc kubectl; do if command -v $p; then echo "$p is there"; exit 1; fi; done
-        for p in kubelet containerd containerd-shim etcd kube-apiserver kube-proxy; do if pgrep $p; then echo "$p runs"; exit 1; fi; done
-        for p in /etc/kubernetes /etc/containerd /opt/cni /var/lib/containerd /var/lib/slipway/cluster; do
-            if [ -e $p ] && [ -n "$(ls -A $p)" ]; then echo "$p is there"; exit 1; fi
-        done
-        for p in /var/lib/etcd /var/lib/kubelet; do
-            if [ -n "$(ls -A $p 2>/dev/null)" ]; then echo "$p is not empty"; exit 1; fi
-        done
-        if ip -o link | grep -E "cni0|flannel|veth"; then exit 1; fi
-        if { iptables-nft-save; ip6tables-nft-save; } 2>/dev/null | grep -E "KUBE-|CNI-|FLANNEL-"; then exit 1; fi
-        if grep -E " /var/lib/(kubelet|containerd)/| /run/(containerd|netns)/" /proc/self/mountinfo; then exit 1; fi'
-}
 worker_leaves() {
     "$slipway" reset -f "$file" --host w-2 -y
     fails kubectl get node w-2
@@ -157,7 +116,7 @@ worker_leaves() {
 }
 worker_returns() {
     "$slipway" join -f "$file" --bundle "$bundle" -y
-    eventually 60 three_nodes_ready
+    eventually 60 nodes_ready 3
     on w-2 systemctl is-active kubelet
 }
 reset_all() {
@@ -167,14 +126,7 @@ reset_all() {
         host_is_clean "$host"
     done
 }
-init_again() { "$slipway" init -f "$file" --bundle "$bundle" -y; eventually 60 three_nodes_ready; }
-nothing_escaped() {
-    local count
-    count=$("$slipway" lab list -o json | jq -r ".[] | select(.name == \"$lab\") | .escapedPackets")
-    echo "$count packets tried to leave the lab"
-    [ "$count" = 0 ]
-}
-
+init_again() { init; eventually 60 nodes_ready 3; }
 changed_host_key_is_refused() {
     sed 's/^\([0-9.]* ssh-ed25519\) .*/\1 AAAAC3NzaC1lZDI1NTE5AAAAIGnFm5dTTgPdJXhLmFzrd3WZqoaiOVGWLPBSGqE0J2Yv/' \
         "$(dirname "$file")/known_hosts" >"$work/known_hosts"
@@ -193,19 +145,12 @@ dead_host_is_named_and_others_go_on() {
     podman start "slipway-$lab-w-2"
     eventually 60 on w-2 true
 }
-lab_down_leaves_nothing() {
-    "$slipway" lab down --name "$lab"
-    [ -z "$(podman ps -aq --filter "label=slipway.lab=$lab")" ]
-    [ -z "$(podman volume ls -q --filter "label=slipway.lab=$lab")" ]
-    [ ! -e "$(dirname "$file")" ]
-}
-
 if subtest "three bare hosts boot" hosts_up; then
     subtest "the hosts hold nothing of Kubernetes" hosts_are_bare || true
     subtest "preflight finds no errors" preflight_is_content || true
     subtest "the plan is a page" plan_is_a_page || true
     if subtest "init brings up the cluster" init; then
-        subtest "three nodes are Ready" eventually 60 three_nodes_ready || true
+        subtest "three nodes are Ready" eventually 60 nodes_ready 3 || true
         subtest "CoreDNS is available" available coredns || true
         subtest "metrics-server is available" available metrics-server || true
         subtest "kubectl top nodes answers" top_answers || true

@@ -1,0 +1,69 @@
+# What scenarios share: one lab, its cluster file, commands on its hosts, and
+# its removal whatever happens. Sourced after lib.sh, not run; the working
+# directory is the checkout.
+#
+# Needs: SLIPWAY_CACHE with mirror and bundle. KUBERNETES chooses the version.
+
+: "${SLIPWAY_CACHE:?set by tests/run.sh}"
+set -a
+
+version=${KUBERNETES:-1.36.3}
+slipway=$PWD/target/release/slipway
+mirror=$SLIPWAY_CACHE/mirror
+bundle=$SLIPWAY_CACHE/bundles/slipway-$version.bundle
+lab=test-$$
+work=$(mktemp -d)
+labs=${XDG_DATA_HOME:-$HOME/.local/share}/slipway/labs
+file=$labs/$lab/cluster.yaml
+XDG_STATE_HOME=$work/state
+
+lab_cleanup() {
+    "$slipway" lab down --name "$lab" >/dev/null 2>&1 || true
+    rm -rf "$work"
+}
+trap lab_cleanup EXIT
+
+# Runs a command as root on a host. Usage: on HOST COMMAND…
+on() {
+    local host=$1
+    shift
+    "$slipway" lab ssh --name "$lab" "$host" sudo "$(printf '%q ' "$@")"
+}
+kubectl() { on cp-1 kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+
+# Starts the lab's bare hosts. Usage: hosts_up [WORKERS]
+hosts_up() {
+    "$slipway" lab up --name "$lab" --workers "${1:-2}" --kubernetes-version "$version" --hosts-only
+}
+init() { "$slipway" init -f "$file" --bundle "$bundle" -y; }
+# Succeeds when exactly so many nodes are Ready. Usage: nodes_ready COUNT
+nodes_ready() { [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready"' | wc -l)" -eq "$1" ]; }
+available() { kubectl -n kube-system rollout status "deployment/$1" --timeout=120s; }
+
+# Succeeds when a host holds nothing of Kubernetes or of ours. Usage: host_is_clean HOST
+host_is_clean() {
+    on "$1" sh -ec '
+        for p in kubelet containerd runc kubectl; do if command -v $p; then echo "$p is there"; exit 1; fi; done
+        for p in kubelet containerd containerd-shim etcd kube-apiserver kube-proxy; do if pgrep $p; then echo "$p runs"; exit 1; fi; done
+        for p in /etc/kubernetes /etc/containerd /opt/cni /var/lib/containerd /var/lib/slipway/cluster; do
+            if [ -e $p ] && [ -n "$(ls -A $p)" ]; then echo "$p is there"; exit 1; fi
+        done
+        for p in /var/lib/etcd /var/lib/kubelet; do
+            if [ -n "$(ls -A $p 2>/dev/null)" ]; then echo "$p is not empty"; exit 1; fi
+        done
+        if ip -o link | grep -E "cni0|flannel|veth"; then exit 1; fi
+        if { iptables-nft-save; ip6tables-nft-save; } 2>/dev/null | grep -E "KUBE-|CNI-|FLANNEL-"; then exit 1; fi
+        if grep -E " /var/lib/(kubelet|containerd)/| /run/(containerd|netns)/" /proc/self/mountinfo; then exit 1; fi'
+}
+nothing_escaped() {
+    local count
+    count=$("$slipway" lab list -o json | jq -r ".[] | select(.name == \"$lab\") | .escapedPackets")
+    echo "$count packets tried to leave the lab"
+    [ "$count" = 0 ]
+}
+lab_down_leaves_nothing() {
+    "$slipway" lab down --name "$lab"
+    [ -z "$(podman ps -aq --filter "label=slipway.lab=$lab")" ]
+    [ -z "$(podman volume ls -q --filter "label=slipway.lab=$lab")" ]
+    [ ! -e "$labs/$lab" ]
+}
