@@ -31,6 +31,8 @@ on() {
 }
 kubectl() { on cp-1 kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
+address_of() { awk -v host="name: $1," 'index($0, host) { sub(/.*address: /, ""); sub(/,.*/, ""); print }' "$file"; }
+
 # Starts the lab's bare hosts. Usage: hosts_up [WORKERS]
 hosts_up() {
     "$slipway" lab up --name "$lab" --workers "${1:-2}" --kubernetes-version "$version" --hosts-only

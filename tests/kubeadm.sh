@@ -1,0 +1,53 @@
+# A cluster made with kubeadm by hand on lab hosts that hold its programs and
+# images. Sourced after lab.sh, not run.
+set -a
+socket=unix:///run/containerd/containerd.sock
+
+# Puts kubeadm and kubectl on hosts, as an administrator would. Usage: bring_kubeadm HOST…
+bring_kubeadm() {
+    local host program programs
+    programs=$(find "$mirror/dl.k8s.io/release/v$version/bin/linux" -name kubeadm -printf '%h')
+    for host in "$@"; do
+        for program in kubeadm kubectl; do
+            on "$host" sh -c "cat >/usr/local/bin/$program && chmod 755 /usr/local/bin/$program" <"$programs/$program"
+        done
+    done
+}
+
+# Keeps flannel as Slipway installed it, to be installed by hand with kubectl.
+save_flannel() {
+    kubectl get -o json namespace/kube-flannel clusterrole/flannel clusterrolebinding/flannel >"$work/cluster.json"
+    kubectl -n kube-flannel get -o json serviceaccount/flannel configmap/kube-flannel-cfg daemonset/kube-flannel-ds >"$work/namespaced.json"
+    jq -s '{ apiVersion: "v1", kind: "List", items: [.[].items[] | del(.status, .metadata.uid, .metadata.resourceVersion,
+        .metadata.creationTimestamp, .metadata.generation, .metadata.managedFields)] }' "$work/cluster.json" "$work/namespaced.json" >"$work/flannel.json"
+}
+
+# `kubeadm init` on cp-1 with what this machine makes necessary, then flannel.
+kubeadm_init() {
+    {
+        cat <<YAML
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: { advertiseAddress: $(address_of cp-1) }
+nodeRegistration: { name: cp-1, criSocket: "$socket", ignorePreflightErrors: [SystemVerification] }
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v$version
+networking: { podSubnet: 10.244.0.0/16 }
+YAML
+        sed -n '/^---/,$p' "$file"
+    } | on cp-1 tee /root/kubeadm.yaml >/dev/null
+    on cp-1 kubeadm init --config /root/kubeadm.yaml
+    kubectl create -f - <"$work/flannel.json"
+}
+
+# Joins hosts with the command that kubeadm prints. Usage: kubeadm_join HOST…
+kubeadm_join() {
+    local join host
+    join=$(on cp-1 kubeadm token create --print-join-command | tr -d '\r')
+    for host in "$@"; do
+        # shellcheck disable=SC2086
+        on "$host" $join --cri-socket "$socket" --ignore-preflight-errors=SystemVerification
+    done
+}

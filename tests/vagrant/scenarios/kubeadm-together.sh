@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Story: kubeadm and Slipway on one cluster. A host joins our cluster with
+# kubeadm's printed command and is then taken into the file; `kubeadm reset` of
+# one of our nodes leaves our tools able to go on; our `join` adds a worker to a
+# cluster that kubeadm made.
+#
+# Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+source tests/lib.sh
+source tests/lab.sh
+source tests/kubeadm.sh
+
+two_of_three_hosts() {
+    grep -v 'name: w-2' "$file" >"$work/two.yaml"
+    "$slipway" init -f "$work/two.yaml" --bundle "$bundle" -y
+    eventually 60 nodes_ready 2
+}
+# What an administrator installs by hand before kubeadm, taken from a node.
+pack_a_node() {
+    on w-1 tar -C / -cf - usr/local/bin opt/cni/bin etc/containerd etc/systemd/system/kubelet.service \
+        etc/systemd/system/kubelet.service.d etc/systemd/system/containerd.service etc/sysctl.d etc/modules-load.d >"$work/node.tar"
+}
+image_layouts() { # the images that a node or, with `all`, a control-plane node runs
+    local name
+    for name in registry.k8s.io/pause registry.k8s.io/kube-proxy ghcr.io/flannel-io/flannel ghcr.io/flannel-io/flannel-cni-plugin \
+        ${1:+registry.k8s.io/etcd registry.k8s.io/kube-apiserver registry.k8s.io/kube-controller-manager registry.k8s.io/kube-scheduler registry.k8s.io/coredns/coredns}; do
+        find "$mirror/images/$name" -mindepth 1 -maxdepth 1 -type d
+    done
+}
+install_by_hand() { # HOST [all]
+    local host=$1 layout
+    on "$host" tar -C / -xf - <"$work/node.tar"
+    bring_kubeadm "$host"
+    on "$host" sh -ec 'systemctl daemon-reload; sysctl -q --system; systemctl enable --now containerd; systemctl enable kubelet'
+    eventually 20 on "$host" ctr version
+    for layout in $(image_layouts "${2:-}"); do
+        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
+    done
+}
+kubeadm_joins_our_cluster() {
+    install_by_hand w-2
+    kubeadm_join w-2
+    eventually 90 nodes_ready 3
+}
+joined_node_is_taken_into_the_file() {
+    "$slipway" apply -f "$file" --bundle "$bundle" -y
+    nodes_ready 3
+    prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y
+    eventually 90 kubectl top node w-2
+}
+kubeadm_reset_of_a_node() {
+    bring_kubeadm w-1
+    on w-1 kubeadm reset --force --cri-socket "$socket"
+    eventually 120 fails nodes_ready 3
+    refuses 2 "w-1" "$slipway" plan -f "$file" --bundle "$bundle"
+}
+our_tools_go_on() {
+    "$slipway" apply -f "$file" --bundle "$bundle" -y
+    eventually 60 nodes_ready 3
+    prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y
+}
+reset_all() {
+    "$slipway" reset -f "$file" --all -y
+    host_is_clean cp-1
+    host_is_clean w-1
+    # The runtime that was installed by hand is not ours to take away.
+    on w-2 systemctl is-active containerd
+    fails on w-2 pgrep kubelet
+}
+
+kubeadm_makes_a_cluster() {
+    save_flannel
+    reset_all
+    install_by_hand cp-1 all
+    kubeadm_init
+    eventually 60 nodes_ready 1
+}
+our_join_adds_a_worker() {
+    "$slipway" join -f "$file" --host w-1 --bundle "$bundle" -y
+    eventually 60 nodes_ready 2
+    available coredns
+    # What kubeadm made stays kubeadm's.
+    prints 'RSA Public-Key: \(2048|Public-Key: \(2048' on cp-1 openssl x509 -in /etc/kubernetes/pki/ca.crt -noout -text
+    on cp-1 kubeadm certs check-expiration
+}
+
+if subtest "three bare hosts boot" hosts_up 2 && subtest "two of them become a cluster" two_of_three_hosts; then
+    subtest "a node's programs are packed" pack_a_node || true
+    subtest "the third host joins with kubeadm's printed command" kubeadm_joins_our_cluster || true
+    subtest "apply takes the joined node into the file" joined_node_is_taken_into_the_file || true
+    subtest "kubeadm reset of a node is seen" kubeadm_reset_of_a_node || true
+    subtest "apply brings the node back" our_tools_go_on || true
+    subtest "kubeadm makes a cluster on hosts that Slipway reset" kubeadm_makes_a_cluster || true
+    subtest "our join adds a worker to kubeadm's cluster" our_join_adds_a_worker || true
+    subtest "nothing left the lab" nothing_escaped || true
+fi
+subtest "lab down leaves nothing" lab_down_leaves_nothing || true
