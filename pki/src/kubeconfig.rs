@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::PkiError;
 use crate::kubeconfig_document::{
-    ClusterInfoDocument, KubeconfigDocument, NamedUser, User, read_document, write_document,
+    KubeconfigDocument, NamedUser, User, read_document, write_document,
 };
 
 /// A kubeconfig as kubeadm writes it.
@@ -85,18 +85,9 @@ impl Kubeconfig {
                 user,
             },
         );
-        write_document(&document).ok_or_else(|| self.write_error())
-    }
-
-    /// Returns the text of the kubeconfig in the ConfigMap `cluster-info`: the cluster without a
-    /// name, a context or a user. It holds no secret.
-    ///
-    /// # Errors
-    /// As [`Self::to_yaml`].
-    pub fn to_cluster_info_yaml(&self) -> Result<String, PkiError> {
-        write_document(&ClusterInfoDocument::new(&self.server, &self.ca_pem))
-            .map(|text| text.to_string())
-            .ok_or_else(|| self.write_error())
+        write_document(&document).ok_or_else(|| PkiError::WriteKubeconfig {
+            user_name: self.user_name.clone(),
+        })
     }
 
     /// Reads the current context of a kubeconfig.
@@ -115,11 +106,5 @@ impl Kubeconfig {
             user_name: user.name.clone(),
             credentials: user.user.credentials()?,
         })
-    }
-
-    fn write_error(&self) -> PkiError {
-        PkiError::WriteKubeconfig {
-            user_name: self.user_name.clone(),
-        }
     }
 }

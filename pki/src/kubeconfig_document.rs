@@ -27,19 +27,6 @@ pub(crate) struct KubeconfigDocument {
     users: Vec<NamedUser>,
 }
 
-/// The document of the ConfigMap `cluster-info`, with the nulls that Go writes for absent lists.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct ClusterInfoDocument {
-    #[serde(rename = "apiVersion")]
-    api_version: String,
-    clusters: Vec<NamedCluster>,
-    contexts: (),
-    current_context: String,
-    kind: String,
-    users: (),
-}
-
 #[derive(Serialize, Deserialize)]
 pub(crate) struct NamedCluster {
     pub(crate) cluster: Cluster,
@@ -121,19 +108,6 @@ impl KubeconfigDocument {
             cluster.ok_or_else(|| missing("cluster of the current context"))?,
             user.ok_or_else(|| missing("user of the current context"))?,
         ))
-    }
-}
-
-impl ClusterInfoDocument {
-    pub(crate) fn new(server: &str, ca_pem: &str) -> Self {
-        Self {
-            api_version: api_version(),
-            clusters: vec![NamedCluster::new("", server, ca_pem)],
-            contexts: (),
-            current_context: String::new(),
-            kind: kind(),
-            users: (),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod run_state;
 mod sha256_digest;
 mod spec;
 pub mod step;
+mod text_form;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use blob::Blob;

@@ -91,27 +91,6 @@ fn long_data_stays_on_one_line() {
 }
 
 #[test]
-fn the_cluster_info_has_neither_user_nor_context() {
-    let text = kubeconfig(Credentials::Token(Zeroizing::new("secret".to_owned())))
-        .to_cluster_info_yaml()
-        .unwrap();
-    assert_eq!(
-        text,
-        "apiVersion: v1
-clusters:
-- cluster:
-    certificate-authority-data: YXV0aG9yaXR5
-    server: https://192.0.2.10:6443
-  name: \"\"
-contexts: null
-current-context: \"\"
-kind: Config
-users: null
-"
-    );
-}
-
-#[test]
 fn a_kubeconfig_of_many_contexts_is_read_at_its_current_one() {
     let text = "
 kind: Config
