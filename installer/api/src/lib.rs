@@ -42,7 +42,7 @@ pub use run_state::{Progress, RunState, StepState};
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
     Addons, ClusterFile, ClusterSpec, Cni, Endpoint, HostName, HostSpec, InvalidHostName,
-    Networking, Role, Runtime, Snippet, SpecError, SpecErrors, SshDefaults, Taint, TaintEffect,
-    print_cluster, print_defaults,
+    LocalContent, LocalFiles, LocalText, Networking, Role, Runtime, Snippet, SpecError, SpecErrors,
+    SshDefaults, Taint, TaintEffect, print_cluster, print_defaults,
 };
 pub use step::{PublicFile, Step};

@@ -1,11 +1,14 @@
 //! The cluster file from outside: fixtures with their errors, round trips, and text that nobody would write.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use slipway_api::{ClusterFile, ClusterSpec, Cni, SpecErrors, print_cluster, print_defaults};
+use slipway_api::{
+    ClusterFile, ClusterSpec, Cni, LocalContent, LocalFiles, SpecErrors, print_cluster,
+    print_defaults,
+};
 
 fn fixtures(kind: &str) -> Vec<(String, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cluster");
@@ -30,6 +33,44 @@ fn fixture(kind: &str, name: &str) -> String {
 
 fn parse(text: &str) -> Result<ClusterSpec, SpecErrors> {
     ClusterFile::parse(text, "cluster.yaml").map(|file| file.spec)
+}
+
+/// Files by path, as they would lie beside the cluster file.
+struct Folder(&'static [(&'static str, &'static str)]);
+
+impl LocalFiles for Folder {
+    fn read(&self, path: &Path, _: u64) -> Result<LocalContent, String> {
+        let found = self.0.iter().find(|(name, _)| Path::new(name) == path);
+        let (_, text) = found.ok_or("there is no such file")?;
+        Ok(LocalContent::File(text.as_bytes().to_vec()))
+    }
+}
+
+#[test]
+fn files_beside_the_cluster_file_are_read_and_checked() {
+    let text = fixture("good", "smallest").replace(
+        "spec:\n",
+        "spec:\n  networking: { cni: { manifests: [cni/crds.yaml, cni/missing.yaml, cni/odd.yaml] } }\n",
+    );
+    let beside = Folder(&[
+        (
+            "cni/crds.yaml",
+            "{apiVersion: v1, kind: Namespace, metadata: {name: net}}",
+        ),
+        ("cni/odd.yaml", "kind: Pod"),
+    ]);
+    let errors = ClusterFile::parse_with(text.as_bytes(), "cluster.yaml", &beside).unwrap_err();
+    insta::assert_snapshot!(errors);
+
+    let text = text.replace(", cni/missing.yaml, cni/odd.yaml", "");
+    let spec = ClusterFile::parse_with(text.as_bytes(), "cluster.yaml", &beside)
+        .unwrap()
+        .spec;
+    let Cni::Manifests(manifests) = &spec.networking.cni else {
+        panic!("the file names manifests");
+    };
+    let text = manifests[0].text.as_deref().unwrap();
+    assert!(text.ends_with("metadata: {name: net}}\n"), "{text}");
 }
 
 #[test]
@@ -120,7 +161,7 @@ fn defaults_are_filled_in() {
 #[test]
 fn files_that_are_no_text_have_messages_of_their_own() {
     let message = |bytes: &[u8]| {
-        let errors = ClusterFile::parse_bytes(bytes, "cluster.yaml").unwrap_err();
+        let errors = ClusterFile::parse_with(bytes, "cluster.yaml", &Folder(&[])).unwrap_err();
         assert_eq!(errors.errors.len(), 1);
         errors.errors[0].message.clone()
     };

@@ -1,6 +1,7 @@
 //! The `slipway` command.
 
 mod args;
+mod beside;
 mod cli_error;
 mod commands;
 mod exit_code;

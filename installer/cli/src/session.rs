@@ -13,6 +13,7 @@ use slipway_bundle::{
 use slipway_engine::{ConnectOptions, Fleet};
 
 use crate::args::{ClusterArgs, SourceArgs};
+use crate::beside::Beside;
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
 use crate::show::transfer_line;
@@ -27,11 +28,11 @@ pub(crate) fn load_spec(config: Option<&Path>) -> Result<ClusterSpec, CliError> 
     })?;
     let origin = path.display().to_string();
     let bytes = read_bounded(path, &origin)?;
-    let mut spec = ClusterFile::parse_bytes(&bytes, &origin)
+    let beside = Beside::new(path);
+    let mut spec = ClusterFile::parse_with(&bytes, &origin, &beside)
         .map_err(|errors| spec_error(&errors))?
         .spec;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    resolve_paths(&mut spec, folder);
+    resolve_paths(&mut spec, &beside);
     Ok(spec)
 }
 
@@ -67,14 +68,8 @@ fn spec_error(errors: &SpecErrors) -> CliError {
     }
 }
 
-fn resolve_paths(spec: &mut ClusterSpec, folder: &Path) {
-    let home = std::env::home_dir();
-    let resolve = |path: &mut PathBuf| {
-        *path = match (path.strip_prefix("~"), &home) {
-            (Ok(rest), Some(home)) => home.join(rest),
-            _ => folder.join(&*path),
-        };
-    };
+fn resolve_paths(spec: &mut ClusterSpec, beside: &Beside) {
+    let resolve = |path: &mut PathBuf| *path = beside.resolve(path);
     let shared = [
         &mut spec.ssh.identity_file,
         &mut spec.ssh.known_hosts_file,

@@ -1,7 +1,7 @@
 //! What lives in the cluster: its configuration, roles for joining, addons.
 
 use slipway_api::step::{ApplyObjects, Condition, PublishClusterInfo, WaitFor};
-use slipway_api::{Cni, Phase, Release, Step, StepId, paths};
+use slipway_api::{Cni, LocalText, Phase, Release, Step, StepId, paths};
 use slipway_templates::{
     BootstrapTokenRbac, ClusterConfiguration, ClusterInfo, CoreDns, Corefile,
     DEFAULT_COREDNS_REPLICAS, DEFAULT_VXLAN_PORT, Flannel, KubeProxy, KubeProxyConfig,
@@ -167,7 +167,33 @@ pub(crate) fn add_addons(
         };
         add("metrics-server", metrics.render())?;
     }
+    if let Cni::Manifests(manifests) = &spec.networking.cni {
+        done.extend(add_network_manifests(builder, input, manifests, needs)?);
+    }
     Ok(done)
+}
+
+/// Adds the user's own network, one path after the other: a later one may hold
+/// objects of a kind that an earlier one defines.
+fn add_network_manifests(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    manifests: &[LocalText],
+    needs: &StepId,
+) -> Result<Option<StepId>, PlanError> {
+    let mut last = None;
+    for manifest in manifests {
+        let text = manifest
+            .text
+            .clone()
+            .ok_or_else(|| PlanError::NotRead(manifest.path.clone()))?;
+        let name = format!("network manifests {}", manifest.path.display());
+        let step = Step::ApplyObjects(ApplyObjects::new(name, text));
+        let before = last.as_ref().unwrap_or(needs);
+        let before = std::slice::from_ref(before);
+        last = Some(builder.add(&input.host.name, Phase::Addon, step, before));
+    }
+    Ok(last)
 }
 
 /// Adds the wait for the addons' Deployments, once all nodes are Ready.

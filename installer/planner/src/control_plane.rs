@@ -15,6 +15,7 @@ use slipway_templates::{
 use crate::PlanError;
 use crate::addons::{add_addons, add_cluster_configuration};
 use crate::builder::PlanBuilder;
+use crate::images::node_images;
 use crate::install::{add_images, add_install};
 use crate::names::{
     API_PORT, CLUSTER_NAME, KEY_ALGORITHM, api_url, control_plane_names, local_api_url,
@@ -58,7 +59,7 @@ pub(crate) fn add_control_plane(
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
     let mut images = input.release.control_plane_images();
-    images.extend(input.release.node_images());
+    images.extend(node_images(input.spec, input.release));
     let images = add_images(builder, input, &images, &installed)?;
     let marked = std::slice::from_ref(&installed.marker);
     let kubeconfigs = add_certificates(builder, input, marked);

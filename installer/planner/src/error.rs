@@ -1,5 +1,7 @@
 //! Why no plan can be made.
 
+use std::path::PathBuf;
+
 use slipway_api::{Architecture, HostName};
 
 /// Why no plan can be made.
@@ -17,9 +19,9 @@ pub enum PlanError {
         /// How many.
         count: usize,
     },
-    /// The user's own network manifests are asked for.
-    #[error("`networking.cni.manifests` is not supported by this build yet")]
-    CniManifests,
+    /// A file that the cluster file names was not read.
+    #[error("{path} is named in the cluster file and was not read", path = .0.display())]
+    NotRead(PathBuf),
     /// The version is not one of this build's.
     #[error(transparent)]
     Unsupported(#[from] slipway_api::UnsupportedVersion),
@@ -86,15 +88,15 @@ impl PlanError {
                     .to_owned(),
             ),
             Self::UnknownHost { .. } => Some("`slipway config print` lists the hosts".to_owned()),
-            Self::CniManifests => Some(
-                "write `cni: none` and apply your manifests once the control plane is up".to_owned(),
-            ),
             Self::OtherCluster { .. } => Some("name the other cluster's file with `-f`".to_owned()),
             Self::ApiDown { .. } => Some(
                 "mend the API server first (`slipway status` shows what is wrong), or end the whole cluster with `reset --all`"
                     .to_owned(),
             ),
-            Self::Unsupported(_) | Self::Render { .. } | Self::LastControlPlane { .. } => None,
+            Self::NotRead(_)
+            | Self::Unsupported(_)
+            | Self::Render { .. }
+            | Self::LastControlPlane { .. } => None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod addons;
 mod builder;
 mod control_plane;
 mod error;
+mod images;
 mod install;
 mod names;
 mod plan_cluster;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use slipway_api::{
-    BundleManifest, ClusterSpec, Cni, Facts, HostFacts, HostName, HostSpec, Plan, Release, Role,
+    BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, Plan, Release, Role,
 };
 
 use crate::PlanError;
@@ -55,9 +55,6 @@ pub fn plan_cluster(
     let count = spec.hosts_with_role(Role::ControlPlane).count();
     if count > 1 {
         return Err(PlanError::SeveralControlPlanes { count });
-    }
-    if let Cni::Manifests(_) = spec.networking.cni {
-        return Err(PlanError::CniManifests);
     }
     let release = Release::of(&spec.kubernetes_version)?;
     let mut builder = PlanBuilder::default();

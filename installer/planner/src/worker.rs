@@ -10,6 +10,7 @@ use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig};
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
+use crate::images::node_images;
 use crate::install::{Installed, add_images, add_install, runtime_socket};
 use crate::names::{CLUSTER_NAME, KEY_ALGORITHM, api_url, nth_address};
 use crate::plan_cluster::HostInput;
@@ -26,7 +27,8 @@ pub(crate) fn add_worker(
 ) -> Result<StepId, PlanError> {
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
-    let images = add_images(builder, input, &input.release.node_images(), &installed)?;
+    let images = node_images(input.spec, input.release);
+    let images = add_images(builder, input, &images, &installed)?;
     let first = &input.spec.first_control_plane().name;
     let fetch = FetchFile {
         from: first.clone(),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{HostName, HostSpec, Role};
+use super::{HostName, HostSpec, LocalText, Role};
 use crate::KubernetesVersion;
 
 /// A whole cluster as its file describes it, defaults filled in.
@@ -70,8 +70,8 @@ pub enum Cni {
     Flannel,
     /// None: the user installs one.
     None,
-    /// The user's own manifests, by path.
-    Manifests(Vec<PathBuf>),
+    /// The user's own manifests, applied in this order.
+    Manifests(Vec<LocalText>),
 }
 
 /// How hosts are reached where they do not say otherwise.

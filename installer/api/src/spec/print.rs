@@ -79,9 +79,9 @@ fn cni_value(cni: &Cni) -> Value {
     match cni {
         Cni::Flannel => json!("flannel"),
         Cni::None => json!("none"),
-        Cni::Manifests(paths) => {
-            let paths: Vec<String> = paths.iter().map(|path| path_text(path)).collect();
-            json!({ "manifests": paths })
+        Cni::Manifests(manifests) => {
+            let paths = manifests.iter().map(|manifest| path_text(&manifest.path));
+            json!({ "manifests": paths.collect::<Vec<_>>() })
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{bare_facts, manifest, spec};
-use slipway_api::{Check, ClusterFacts, Facts, HostState, Plan, Role, RuntimeFacts};
+use slipway_api::{
+    Check, ClusterFacts, ClusterSpec, Cni, Facts, HostState, LocalText, Plan, Role, RuntimeFacts,
+};
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
 
 fn page(plan: &Plan) -> String {
@@ -159,6 +161,42 @@ fn an_adopted_runtime_is_left_alone() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_user_s_own_network_is_applied_in_the_file_s_order_in_flannel_s_place() {
+    let mut spec = spec();
+    let local = |path: &str| LocalText {
+        path: path.into(),
+        text: Some("{apiVersion: v1, kind: Namespace, metadata: {name: net}}\n".to_owned()),
+    };
+    spec.networking.cni = Cni::Manifests(vec![local("crds.yaml"), local("net")]);
+    let plan = |spec: &ClusterSpec| {
+        plan_cluster(
+            spec,
+            &bare_facts(spec),
+            &manifest(&spec.kubernetes_version),
+            &Scope::All,
+        )
+    };
+    let found = plan(&spec).expect("everything is there");
+    let step = |text: &str| {
+        let found = found.steps.iter().find(|step| step.step.describe() == text);
+        found.unwrap_or_else(|| panic!("no `{text}` in {}", page(&plan(&spec).unwrap())))
+    };
+    let first = step("apply network manifests crds.yaml");
+    let second = step("apply network manifests net");
+    assert_eq!(second.needs, [first.id.clone()]);
+    let ready = step("wait until node cp-1 is Ready");
+    assert!(ready.needs.contains(&second.id), "{:?}", ready.needs);
+    assert!(!page(&found).contains("flannel"), "{}", page(&found));
+
+    spec.networking.cni = Cni::Manifests(vec![LocalText {
+        path: "never-read.yaml".into(),
+        text: None,
+    }]);
+    let error = plan(&spec).unwrap_err();
+    assert!(matches!(error, PlanError::NotRead(_)), "{error}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::runtime::{read_addons, read_runtime};
 use super::schema::{FILE, METADATA, SPEC, SSH};
 use super::ssh::read_connection;
 use super::value::Value;
-use crate::spec::{Addons, ClusterSpec, Endpoint, Runtime, SshDefaults};
+use crate::spec::{Addons, ClusterSpec, Endpoint, LocalFiles, Runtime, SshDefaults};
 use crate::{KubernetesVersion, Release, SUPPORTED_MINORS};
 
 const NAME_HELP: &str = "write `metadata: { name: NAME }`, the name in lower-case letters, digits, `-` and `.`, at most 63 characters";
@@ -42,7 +42,11 @@ pub(super) struct ClusterDraft {
 
 impl ClusterDraft {
     /// Reads our document.
-    pub fn read(document: &Value<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        document: &Value<'_>,
+        files: Option<&dyn LocalFiles>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let file = document.fields(&FILE, problems)?;
         check_head(&file, "apiVersion", API_VERSION, problems);
         check_head(&file, "kind", KIND, problems);
@@ -70,7 +74,11 @@ impl ClusterDraft {
             endpoint: spec
                 .optional("controlPlaneEndpoint")
                 .and_then(|endpoint| read_endpoint(&endpoint, problems)),
-            networking: NetworkingDraft::read(spec.optional("networking").as_ref(), problems),
+            networking: NetworkingDraft::read(
+                spec.optional("networking").as_ref(),
+                files,
+                problems,
+            ),
             ssh: spec
                 .optional("ssh")
                 .and_then(|ssh| ssh.fields(&SSH, problems))

@@ -6,7 +6,7 @@ use super::cluster::ClusterDraft;
 use super::documents::{Documents, sort_documents};
 use super::json::to_json;
 use super::problems::{Place, Problems};
-use crate::spec::{ClusterSpec, SpecErrors};
+use crate::spec::{ClusterSpec, LocalFiles, SpecErrors};
 
 /// A cluster file in which nothing is wrong.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,26 +19,41 @@ impl ClusterFile {
     /// The largest file that is read, in bytes: 1 MiB.
     pub const MAX_BYTES: usize = 1 << 20;
 
-    /// Parses the bytes of a file that messages call `origin`.
+    /// Parses the bytes of a file that messages call `origin`, and what `files`
+    /// has at the paths that it names.
     ///
     /// # Errors
-    /// As [`ClusterFile::parse`], and for bytes that are not UTF-8.
-    pub fn parse_bytes(bytes: &[u8], origin: &str) -> Result<Self, SpecErrors> {
+    /// As [`ClusterFile::parse`], for bytes that are not UTF-8, and for paths
+    /// at which there is not what should be there.
+    pub fn parse_with(
+        bytes: &[u8],
+        origin: &str,
+        files: &dyn LocalFiles,
+    ) -> Result<Self, SpecErrors> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(SpecErrors::too_large(origin, bytes.len() as u64));
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) => Self::parse(text, origin),
+            Ok(text) => Self::parse_text(text, origin, Some(files)),
             Err(error) => Err(SpecErrors::not_utf8(origin, error.valid_up_to())),
         }
     }
 
-    /// Parses the text of a file that messages call `origin`; reads no other file.
+    /// Parses the text of a file that messages call `origin`; what lies at the
+    /// paths that it names is not looked at.
     ///
     /// # Errors
     /// Everything that is wrong with the text: too long, empty, not YAML,
     /// unknown or missing fields, values that are none or contradict each other.
     pub fn parse(text: &str, origin: &str) -> Result<Self, SpecErrors> {
+        Self::parse_text(text, origin, None)
+    }
+
+    fn parse_text(
+        text: &str,
+        origin: &str,
+        files: Option<&dyn LocalFiles>,
+    ) -> Result<Self, SpecErrors> {
         if text.len() > Self::MAX_BYTES {
             return Err(SpecErrors::too_large(origin, text.len() as u64));
         }
@@ -52,7 +67,7 @@ impl ClusterFile {
             return Err(SpecErrors::empty(origin));
         }
         let documents = sort_documents(&nodes, &mut problems);
-        let spec = read_spec(&documents, &mut problems);
+        let spec = read_spec(&documents, files, &mut problems);
         if !problems.is_empty() {
             return Err(problems.into_errors(origin, text));
         }
@@ -61,8 +76,12 @@ impl ClusterFile {
     }
 }
 
-fn read_spec(documents: &Documents<'_>, problems: &mut Problems) -> Option<ClusterSpec> {
-    let draft = ClusterDraft::read(documents.cluster.as_ref()?, problems)?;
+fn read_spec(
+    documents: &Documents<'_>,
+    files: Option<&dyn LocalFiles>,
+    problems: &mut Problems,
+) -> Option<ClusterSpec> {
+    let draft = ClusterDraft::read(documents.cluster.as_ref()?, files, problems)?;
     check_agreement(&draft, documents, problems);
     let [kubelet_configuration, kube_proxy_configuration] =
         [documents.kubelet, documents.kube_proxy].map(|document| {

@@ -16,6 +16,7 @@ mod fields;
 mod host;
 mod json;
 mod kubelet_args;
+mod manifests;
 mod names;
 mod networking;
 mod problems;

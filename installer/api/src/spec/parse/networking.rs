@@ -1,14 +1,18 @@
 //! `spec.networking`: subnets, DNS domain and network addon.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
+
 use ipnet::IpNet;
 
+use super::manifests::read_manifests;
 use super::names::is_subdomain;
-use super::problems::{Problems, excerpt};
+use super::problems::{Located, Problems, excerpt};
 use super::schema::{CNI, NETWORKING, closest};
 use super::subnets::{Subnet, read_subnet};
 use super::tree::Content;
 use super::value::Value;
-use crate::spec::{Cni, Networking, defaults};
+use crate::spec::{Cni, LocalFiles, Networking, defaults};
 
 /// The networking section; what could not be read is absent.
 pub(super) struct NetworkingDraft {
@@ -23,7 +27,11 @@ pub(super) struct NetworkingDraft {
 
 impl NetworkingDraft {
     /// Reads the section; without one everything is the default.
-    pub fn read(section: Option<&Value<'_>>, problems: &mut Problems) -> Self {
+    pub fn read(
+        section: Option<&Value<'_>>,
+        files: Option<&dyn LocalFiles>,
+        problems: &mut Problems,
+    ) -> Self {
         let mut draft = Self {
             pods: Some(default_subnet("podSubnet", defaults::POD_SUBNET)),
             services: Some(default_subnet("serviceSubnet", defaults::SERVICE_SUBNET)),
@@ -44,7 +52,7 @@ impl NetworkingDraft {
         }
         let cni = fields.optional("cni");
         if let Some(value) = &cni {
-            draft.cni = read_cni(value, problems);
+            draft.cni = read_cni(value, files, problems);
         }
         if draft.cni == Some(Cni::Flannel)
             && let Some(pods) = &draft.pods
@@ -88,7 +96,11 @@ fn read_dns_domain(value: &Value<'_>, problems: &mut Problems) -> Option<String>
     Some(text.to_owned())
 }
 
-fn read_cni(value: &Value<'_>, problems: &mut Problems) -> Option<Cni> {
+fn read_cni(
+    value: &Value<'_>,
+    files: Option<&dyn LocalFiles>,
+    problems: &mut Problems,
+) -> Option<Cni> {
     const HELP: &str = "write `cni: flannel`, `cni: none`, or `cni: { manifests: [FILE] }`";
     match value.node.content() {
         Content::Mapping(_) => {
@@ -99,12 +111,11 @@ fn read_cni(value: &Value<'_>, problems: &mut Problems) -> Option<Cni> {
                 problems.report(&manifests.place, "`manifests` is empty", HELP);
                 return None;
             }
-            let count = items.len();
-            let paths: Vec<_> = items
-                .iter()
-                .filter_map(|item| item.path(problems))
-                .collect();
-            (paths.len() == count).then_some(Cni::Manifests(paths))
+            let paths = read_paths(&items, problems)?;
+            let manifests = paths
+                .into_iter()
+                .map(|path| read_manifests(path, files, problems));
+            Some(Cni::Manifests(manifests.collect()))
         }
         Content::Scalar(_) => match value.text(problems)? {
             "flannel" => Some(Cni::Flannel),
@@ -128,4 +139,22 @@ fn read_cni(value: &Value<'_>, problems: &mut Problems) -> Option<Cni> {
             None
         }
     }
+}
+
+/// Returns the paths if all of them are paths and none is given twice.
+fn read_paths(items: &[Value<'_>], problems: &mut Problems) -> Option<Vec<Located<PathBuf>>> {
+    let mut seen = HashSet::new();
+    let mut paths = Vec::new();
+    for item in items {
+        let Some(path) = item.path(problems) else {
+            continue;
+        };
+        if !seen.insert(path.clone()) {
+            let message = format!("`{}` is given twice", excerpt(&path.display().to_string()));
+            problems.report(&item.place, message, "remove one of them");
+            continue;
+        }
+        paths.push(item.located(path));
+    }
+    (paths.len() == items.len()).then_some(paths)
 }
