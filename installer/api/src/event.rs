@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, HostName, Phase, StepId};
+use crate::{Failure, HostName, LeftOut, Phase, StepId};
 
 /// Names a run: a sortable time and a random part.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,7 +53,12 @@ pub enum Event {
         command: String,
         /// The steps that are planned.
         steps: Vec<StepSummary>,
+        /// Hosts that could not be reached and are left out.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LeftOut>,
     },
+    /// A host is out of reach from now on: none of its other steps begins.
+    HostLost(LeftOut),
     /// Before a step acts.
     StepStarted {
         /// The step.

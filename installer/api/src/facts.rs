@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, Failure, HostName};
+use crate::{Architecture, Failure, HostName, LeftOut};
 
 /// Everything a plan is made from, beside the cluster file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,26 @@ impl Facts {
             Some(HostState::Reached(facts)) => Some(facts),
             Some(HostState::Unreached { .. }) | None => None,
         }
+    }
+
+    /// Returns the hosts that could not be reached, with the reasons.
+    pub fn unreached(&self) -> impl Iterator<Item = LeftOut> {
+        self.hosts.iter().filter_map(|(host, state)| match state {
+            HostState::Reached(_) => None,
+            HostState::Unreached { failure } => Some(LeftOut {
+                host: host.clone(),
+                failure: failure.clone(),
+            }),
+        })
+    }
+
+    /// Returns the same facts without the hosts that could not be reached.
+    pub fn reached(&self) -> Self {
+        let mut facts = self.clone();
+        facts
+            .hosts
+            .retain(|_, state| matches!(state, HostState::Reached(_)));
+        facts
     }
 }
 

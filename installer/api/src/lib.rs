@@ -9,6 +9,7 @@ mod failure;
 mod finding;
 mod image_reference;
 mod kubernetes_version;
+mod left_out;
 pub mod paths;
 mod phase;
 mod plan;
@@ -32,6 +33,7 @@ pub use failure::Failure;
 pub use finding::{Finding, Severity};
 pub use image_reference::{ImageReference, InvalidImageReference};
 pub use kubernetes_version::{InvalidVersion, KubernetesVersion};
+pub use left_out::LeftOut;
 pub use phase::Phase;
 pub use plan::{Check, Plan, PlannedStep, StepId};
 pub use release::{

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, Phase, Step};
+use crate::{HostName, LeftOut, Phase, Step};
 
 /// Names a step within a plan: `cp-1/etcd/write /etc/kubernetes/manifests/etcd.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct Plan {
     pub cluster: String,
     /// The steps.
     pub steps: Vec<PlannedStep>,
+    /// Hosts that were asked for and could not be reached: the plan goes on without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What a host's agent says of one step before anything is done.
@@ -117,7 +120,22 @@ impl Plan {
         Self {
             cluster: self.cluster,
             steps,
+            left_out: self.left_out,
         }
+    }
+
+    /// Returns whether somebody who agreed to `other` has agreed to this plan:
+    /// each of its steps is in `other` just so, and the same hosts are left out.
+    /// Reasons may differ, and steps that somebody else has done may be missing.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let is_agreed = |step: &PlannedStep| {
+            let same = other.steps.iter().find(|found| found.id == step.id);
+            same.is_some_and(|found| found.step == step.step)
+        };
+        let hosts = |plan: &Self| -> BTreeSet<HostName> {
+            plan.left_out.iter().map(|it| it.host.clone()).collect()
+        };
+        self.steps.iter().all(is_agreed) && hosts(self) == hosts(other)
     }
 
     /// Returns whether nothing is to be done.
@@ -156,6 +174,40 @@ mod tests {
         }
     }
 
+    fn plan_of(steps: Vec<PlannedStep>) -> Plan {
+        Plan {
+            cluster: "c".into(),
+            steps,
+            left_out: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_plan_is_agreed_to_when_it_does_no_more_than_the_one_that_was_shown() {
+        let (first, second) = (step("first", &[]), step("second", &[]));
+        let shown = plan_of(vec![first.clone(), second.clone()]);
+        let mut less = plan_of(vec![second.clone()]);
+        less.steps[0].because = "another reason".into();
+        assert!(less.is_within(&shown));
+        assert!(!shown.is_within(&less));
+        let mut other = second;
+        other.step = Step::StopUnit(StopUnit {
+            unit: "third".into(),
+        });
+        assert!(!plan_of(vec![other]).is_within(&shown));
+        less.left_out.push(LeftOut {
+            host: "w-2".parse().unwrap(),
+            failure: crate::Failure::because("it is gone"),
+        });
+        assert!(!less.is_within(&shown));
+    }
+
+    #[test]
+    fn plans_without_a_list_of_hosts_left_out_are_still_read() {
+        let plan: Plan = serde_json::from_str(r#"{"cluster":"c","steps":[]}"#).unwrap();
+        assert_eq!(plan, plan_of(Vec::new()));
+    }
+
     #[test]
     fn order_holds_across_steps_that_are_dropped() {
         let first = step("first", &[]);
@@ -164,10 +216,7 @@ mod tests {
         let last = step("last", &[&third]);
         let checks = [&second, &third].map(|step| (step.id.clone(), Check::Satisfied));
         let steps = vec![first.clone(), second, third, last];
-        let plan = Plan {
-            cluster: "c".into(),
-            steps,
-        };
+        let plan = plan_of(steps);
         let left = plan.without_satisfied(&checks.into());
         assert_eq!(left.steps.len(), 2);
         assert_eq!(left.steps[1].needs, [first.id]);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entry, Event, Failure, Outcome, RunId, StepId, StepSummary};
+use crate::{Entry, Event, Failure, LeftOut, Outcome, RunId, StepId, StepSummary};
 
 /// How many log lines of a step are kept.
 const LOG_LINES: usize = 20;
@@ -26,6 +26,9 @@ pub struct RunState {
     pub outcome: Option<Outcome>,
     /// Its steps, in the plan's order.
     pub steps: Vec<StepState>,
+    /// Hosts that were left out, or lost on the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// The state of one step.
@@ -79,7 +82,9 @@ impl RunState {
                 cluster,
                 command,
                 steps,
+                left_out,
             } => {
+                self.left_out.clone_from(left_out);
                 self.run = Some(entry.run.clone());
                 self.cluster.clone_from(cluster);
                 self.command.clone_from(command);
@@ -93,6 +98,7 @@ impl RunState {
                     })
                     .collect();
             }
+            Event::HostLost(lost) => self.left_out.push(lost.clone()),
             Event::StepStarted { step } => self.set(step, |_| Progress::Running {
                 since: entry.at,
                 counted: None,
@@ -200,12 +206,17 @@ mod tests {
                     description: step.describe(),
                     because: "asked for".into(),
                 }],
+                left_out: Vec::new(),
             },
             Event::StepStarted { step: id.clone() },
             Event::StepFailed {
                 step: id.clone(),
                 failure: Failure::because("no"),
             },
+            Event::HostLost(LeftOut {
+                host: "w-1".parse().unwrap(),
+                failure: Failure::because("gone"),
+            }),
             Event::RunFinished {
                 outcome: Outcome::Failed,
             },
@@ -219,6 +230,7 @@ mod tests {
         }
         assert_eq!(state.outcome, Some(Outcome::Failed));
         assert_eq!(state.failures().count(), 1);
+        assert_eq!(state.left_out[0].failure, Failure::because("gone"));
         let expected = Progress::Failed {
             failure: Failure::because("no"),
             milliseconds: 1000,

@@ -70,11 +70,8 @@ impl From<EngineError> for CliError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Unreachable(hosts) => {
-                let messages: Vec<String> = hosts
-                    .iter()
-                    .map(|(_, failure)| failure.to_string())
-                    .collect();
-                let help = hosts.iter().find_map(|(_, failure)| failure.help.clone());
+                let messages: Vec<String> = hosts.iter().map(|it| it.failure.to_string()).collect();
+                let help = hosts.iter().find_map(|it| it.failure.help.clone());
                 let failure = Failure::because(messages.join("\n       "));
                 Self {
                     code: ExitCode::Unreachable,

@@ -5,7 +5,8 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use slipway_api::{Architecture, ClusterFile, ClusterSpec, HostName, HostSpec, SpecErrors};
+use jiff::Timestamp;
+use slipway_api::{Architecture, ClusterFile, ClusterSpec, HostName, HostSpec, RunId, SpecErrors};
 use slipway_bundle::{
     BlobStore, Bundle, BundleError, FetchOptions, Source, SourceRequest, SourceSet, TransferSink,
     default_download_cache,
@@ -202,6 +203,11 @@ pub(crate) fn journal_folder() -> PathBuf {
             .join(".local/state")
     };
     state.unwrap_or_else(home).join("slipway")
+}
+
+/// Returns the name of a run that starts now in this process.
+pub(crate) fn new_run() -> RunId {
+    RunId::new(Timestamp::now(), std::process::id())
 }
 
 /// Returns who a lock is held by: `user@host/pid/run`.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::future::join_all;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{Blob, Failure, HostName, Plan, Sha256Digest, StepId};
 use slipway_bundle::BlobStore;
 use slipway_hosts::Host;
 use tokio::sync::Mutex;
 
-use crate::observe::unexpected;
+use crate::step_error::StepError;
 
 /// The blobs that a plan needs on its hosts.
 pub(crate) struct BlobDelivery<'a> {
@@ -23,22 +24,19 @@ struct HostBlobs {
     /// Wanted blobs in the plan's order, each with the first step that needs it.
     wanted: Vec<(StepId, Blob)>,
     /// Blobs the host lacks; locked while one is on its way, so that two steps
-    /// that share a layer send it once.
-    missing: BTreeMap<Sha256Digest, Mutex<bool>>,
+    /// that share a layer send it once. An error where the host did not say.
+    missing: Result<BTreeMap<Sha256Digest, Mutex<bool>>, StepError>,
 }
 
 impl<'a> BlobDelivery<'a> {
-    /// Asks every host which of the plan's blobs it lacks.
+    /// Asks every host which of the plan's blobs it lacks, all at once. A host
+    /// that does not say fails the steps that need blobs.
     pub async fn prepare(
         plan: &Plan,
         hosts: &BTreeMap<HostName, Arc<dyn Host>>,
         store: &'a dyn BlobStore,
-    ) -> Result<Self, (HostName, Failure)> {
-        let mut delivery = Self {
-            store,
-            hosts: BTreeMap::new(),
-        };
-        for (name, host) in hosts {
+    ) -> Self {
+        let asking = hosts.iter().map(|(name, host)| async move {
             let mut seen = BTreeSet::new();
             let steps = plan.steps.iter().filter(|step| step.host == *name);
             let wanted: Vec<(StepId, Blob)> = steps
@@ -50,25 +48,23 @@ impl<'a> BlobDelivery<'a> {
                 })
                 .filter(|(_, blob)| seen.insert(blob.sha256))
                 .collect();
-            let blobs = wanted.iter().map(|(_, blob)| *blob).collect();
-            let reply = host.request(Request::MissingBlobs { blobs }, &|_| {}).await;
-            let missing = match reply {
-                Ok(Reply::MissingBlobs { missing }) => missing,
-                Ok(other) => return Err((name.clone(), unexpected(&other))),
-                Err(error) => return Err((name.clone(), error.to_failure())),
+            let missing = if wanted.is_empty() {
+                Ok(BTreeMap::new())
+            } else {
+                let blobs = wanted.iter().map(|(_, blob)| *blob).collect();
+                missing_on(name, host, blobs).await
             };
-            let missing = missing
-                .into_iter()
-                .map(|sha256| (sha256, Mutex::new(true)))
-                .collect();
             let blobs = HostBlobs {
                 host: Arc::clone(host),
                 wanted,
                 missing,
             };
-            delivery.hosts.insert(name.clone(), blobs);
+            (name.clone(), blobs)
+        });
+        Self {
+            store,
+            hosts: join_all(asking).await.into_iter().collect(),
         }
-        Ok(delivery)
     }
 
     /// Sends everything a host lacks, in the plan's order. Failures are left to
@@ -95,25 +91,37 @@ impl<'a> BlobDelivery<'a> {
         host: &HostName,
         blob: &Blob,
         on_progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StepError> {
         let Some(blobs) = self.hosts.get(host) else {
             return Ok(());
         };
-        let Some(missing) = blobs.missing.get(&blob.sha256) else {
+        let missing = blobs.missing.as_ref().map_err(Clone::clone)?;
+        let Some(missing) = missing.get(&blob.sha256) else {
             return Ok(());
         };
         let mut missing = missing.lock().await;
         if *missing {
-            let reader = self
-                .store
-                .open(blob)
-                .await
-                .map_err(|error| Failure::of(&error))?;
-            let reader = Box::pin(reader);
+            let reader = self.store.open(blob).await;
+            let reader = Box::pin(reader.map_err(|error| Failure::of(&error))?);
             let sent = blobs.host.upload(blob, reader, on_progress).await;
-            sent.map_err(|error| error.to_failure())?;
+            sent.map_err(StepError::on(host))?;
             *missing = false;
         }
         Ok(())
+    }
+}
+
+async fn missing_on(
+    name: &HostName,
+    host: &Arc<dyn Host>,
+    blobs: Vec<Blob>,
+) -> Result<BTreeMap<Sha256Digest, Mutex<bool>>, StepError> {
+    let reply = host.request(Request::MissingBlobs { blobs }, &|_| {}).await;
+    match reply.map_err(StepError::on(name))? {
+        Reply::MissingBlobs { missing } => {
+            let missing = missing.into_iter();
+            Ok(missing.map(|sha256| (sha256, Mutex::new(true))).collect())
+        }
+        other => Err(StepError::unexpected(&other)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use slipway_api::{Failure, HostName};
+use slipway_api::{Failure, HostName, LeftOut};
 use slipway_planner::PlanError;
 
 /// What can go wrong before and around a run.
@@ -10,7 +10,7 @@ use slipway_planner::PlanError;
 pub enum EngineError {
     /// Hosts that are needed could not be reached.
     #[error("{} cannot be reached", names(.0))]
-    Unreachable(Vec<(HostName, Failure)>),
+    Unreachable(Vec<LeftOut>),
     /// A host that was reached failed to answer a request.
     #[error("{host} does not answer: {failure}")]
     Host {
@@ -34,7 +34,7 @@ pub enum EngineError {
     },
 }
 
-fn names(hosts: &[(HostName, Failure)]) -> String {
-    let names: Vec<_> = hosts.iter().map(|(name, _)| name.as_str()).collect();
+fn names(hosts: &[LeftOut]) -> String {
+    let names: Vec<_> = hosts.iter().map(|it| it.host.as_str()).collect();
     names.join(", ")
 }

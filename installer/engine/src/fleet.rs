@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use slipway_api::protocol::Request;
-use slipway_api::{ClusterSpec, Failure, HostName, HostSpec};
+use slipway_api::{ClusterSpec, Failure, HostName, HostSpec, LeftOut};
 use slipway_hosts::agent::AgentBinaries;
 use slipway_hosts::ssh::{SshConfiguration, SshPool, SshSettings};
 use slipway_hosts::{Host, HostError, SshHost};
@@ -19,7 +19,10 @@ pub struct ConnectOptions {
     pub accept_new_host_keys: bool,
 }
 
-/// The hosts of a cluster: each connected, or the reason why it is not.
+/// The hosts of a cluster: each connected, or the reason why it is left out.
+///
+/// A host that is left out stays left out, however it does later: what was
+/// planned and shown without it must not change behind somebody's back.
 pub struct Fleet {
     hosts: BTreeMap<HostName, Result<Arc<dyn Host>, Failure>>,
 }
@@ -80,28 +83,56 @@ impl Fleet {
     }
 
     /// Returns the hosts that could not be reached, with the reasons.
-    pub fn unreachable(&self) -> Vec<(HostName, Failure)> {
-        let failed = self
-            .hosts
-            .iter()
-            .filter_map(|(name, host)| Some((name.clone(), host.as_ref().err()?.clone())));
+    pub fn unreachable(&self) -> Vec<LeftOut> {
+        let failed = self.hosts.iter().filter_map(|(name, host)| {
+            let failure = host.as_ref().err()?.clone();
+            let host = name.clone();
+            Some(LeftOut { host, failure })
+        });
         failed.collect()
     }
 
+    /// Goes on without a host; the connection to it ends.
+    pub(crate) fn leave_out(&mut self, name: HostName, failure: Failure) {
+        self.hosts.insert(name, Err(failure));
+    }
+
     /// Takes the lock of every connected host for `holder`; the kernel gives
-    /// it back when the connection ends, however it ends.
+    /// it back when the connection ends, however it ends. Hosts that do not
+    /// answer are left out.
+    ///
+    /// `first` is locked before the others: every run on a cluster asks for it,
+    /// so that of two runs at once one gets all the hosts.
     ///
     /// # Errors
-    /// A host is held by another run, or its connection is lost.
-    pub async fn lock(&self, holder: &str) -> Result<(), EngineError> {
-        for (name, host) in &self.hosts {
-            let Ok(host) = host else { continue };
-            let request = Request::Lock {
-                holder: holder.to_owned(),
-            };
-            host.request(request, &|_| {})
-                .await
-                .map_err(|error| host_error(name, &error))?;
+    /// A host is held by another run.
+    pub async fn lock(&mut self, holder: &str, first: &HostName) -> Result<(), EngineError> {
+        let (before, after): (Vec<_>, Vec<_>) = self
+            .hosts
+            .iter()
+            .filter_map(|(name, host)| Some((name.clone(), Arc::clone(host.as_ref().ok()?))))
+            .partition(|(name, _)| name == first);
+        for hosts in [before, after] {
+            let locking = hosts.into_iter().map(|(name, host)| async move {
+                let request = Request::Lock {
+                    holder: holder.to_owned(),
+                };
+                (name, host.request(request, &|_| {}).await)
+            });
+            for (name, locked) in join_all(locking).await {
+                match locked {
+                    Ok(_) => {}
+                    Err(error) if error.is_unreachable() => {
+                        self.leave_out(name, error.to_failure());
+                    }
+                    Err(error) => {
+                        return Err(EngineError::Host {
+                            host: name,
+                            failure: Box::new(error.to_failure()),
+                        });
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -109,19 +140,6 @@ impl Fleet {
     /// Closes all connections.
     pub async fn close(&self) {
         join_all(self.hosts.values().flatten().map(|host| host.close())).await;
-    }
-}
-
-/// Returns the engine's error about a request that a host failed.
-pub(crate) fn host_error(name: &HostName, error: &HostError) -> EngineError {
-    let failure = error.to_failure();
-    if error.is_unreachable() {
-        EngineError::Unreachable(vec![(name.clone(), failure)])
-    } else {
-        EngineError::Host {
-            host: name.clone(),
-            failure: Box::new(failure),
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a terminal: what happens leaves as [`slipway_api::Entry`] values.
 
+mod agree;
 mod blob_delivery;
 mod error;
 mod fleet;
@@ -9,9 +10,13 @@ mod observe;
 mod run_journal;
 mod run_plan;
 mod run_step;
+mod step_error;
+mod survey;
 
+pub use agree::{LockRequest, agree};
 pub use error::EngineError;
 pub use fleet::{ConnectOptions, Fleet};
-pub use observe::{gather_facts, pending_plan};
+pub use observe::gather_facts;
 pub use run_journal::{RunJournal, newest_journal};
 pub use run_plan::{RunRequest, run_plan};
+pub use survey::Survey;

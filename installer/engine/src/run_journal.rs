@@ -60,6 +60,7 @@ impl RunJournal {
         let must_last = match &entry.event {
             Event::StepProgress { .. } | Event::StepLog { .. } => false,
             Event::RunStarted { .. }
+            | Event::HostLost(_)
             | Event::StepStarted { .. }
             | Event::StepFinished { .. }
             | Event::StepFailed { .. }

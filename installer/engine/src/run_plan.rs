@@ -7,14 +7,15 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use slipway_api::protocol::StepEvent;
 use slipway_api::{
-    Entry, Event, Failure, HostName, Outcome, Plan, PlannedStep, RunId, RunState, Step, StepId,
+    Entry, Event, HostName, LeftOut, Outcome, Plan, PlannedStep, RunId, RunState, StepId,
     StepSummary,
 };
 use slipway_bundle::BlobStore;
 use tokio::sync::{mpsc, watch};
 
 use crate::blob_delivery::BlobDelivery;
-use crate::run_step::{Hosts, run_step};
+use crate::run_step::{Hosts, hosts_of, run_step};
+use crate::step_error::StepError;
 use crate::{EngineError, Fleet};
 
 /// How many steps run on one host at a time.
@@ -35,24 +36,20 @@ pub struct RunRequest<'a> {
 }
 
 /// Runs a plan and returns the state it ended in. Steps whose needs failed are
-/// never started; all others go on.
+/// never started, nor are those that need a host which was lost on the way; all
+/// others go on.
 ///
 /// `on_entry` gets every journal entry in order, before the step it announces acts.
 ///
 /// # Errors
-/// A host of the plan is not connected or is lost before the first step.
+/// A host of the plan is not connected.
 pub async fn run_plan(
     fleet: &Fleet,
     request: RunRequest<'_>,
     on_entry: &mut (dyn FnMut(&Entry) + Send),
 ) -> Result<RunState, EngineError> {
     let hosts = connected_hosts(fleet, request.plan)?;
-    let delivery = BlobDelivery::prepare(request.plan, &hosts, request.blobs)
-        .await
-        .map_err(|(host, failure)| EngineError::Host {
-            host,
-            failure: Box::new(failure),
-        })?;
+    let delivery = BlobDelivery::prepare(request.plan, &hosts, request.blobs).await;
     let mut recorder = Recorder {
         run: request.run.clone(),
         state: RunState::default(),
@@ -62,6 +59,7 @@ pub async fn run_plan(
         cluster: request.plan.cluster.clone(),
         command: request.command.clone(),
         steps: request.plan.steps.iter().map(summary).collect(),
+        left_out: request.plan.left_out.clone(),
     });
     let outcome = run_steps(&request, &hosts, &delivery, &mut recorder).await;
     recorder.record(Event::RunFinished { outcome });
@@ -123,7 +121,9 @@ async fn run_steps(
                 while let Ok((step, event)) = event_receiver.try_recv() {
                     recorder.record(step_event(step, event));
                 }
-                recorder.record(schedule.finish(planned, result));
+                for event in schedule.finish(planned, result) {
+                    recorder.record(event);
+                }
             }
             Some(()) = sending.next(), if !sending.is_empty() => {}
             Ok(()) = stop.changed(), if !stopped => {}
@@ -143,6 +143,7 @@ struct Schedule<'a> {
     waiting: Vec<&'a PlannedStep>,
     done: BTreeSet<&'a StepId>,
     busy: BTreeMap<&'a HostName, usize>,
+    lost: BTreeSet<HostName>,
     failed: bool,
 }
 
@@ -152,6 +153,7 @@ impl<'a> Schedule<'a> {
             waiting: plan.steps.iter().collect(),
             done: BTreeSet::new(),
             busy: BTreeMap::new(),
+            lost: BTreeSet::new(),
             failed: false,
         }
     }
@@ -162,12 +164,15 @@ impl<'a> Schedule<'a> {
             waiting,
             done,
             busy,
+            lost,
             ..
         } = self;
         let mut found = Vec::new();
         waiting.retain(|&planned| {
             let is_free = busy.get(&planned.host).copied().unwrap_or(0) < STEPS_PER_HOST;
-            let starts = is_free && planned.needs.iter().all(|id| done.contains(id));
+            let starts = is_free
+                && planned.needs.iter().all(|id| done.contains(id))
+                && hosts_of(planned).all(|host| !lost.contains(host));
             if starts {
                 *busy.entry(&planned.host).or_default() += 1;
                 found.push(planned);
@@ -177,7 +182,8 @@ impl<'a> Schedule<'a> {
         found
     }
 
-    fn finish(&mut self, planned: &'a PlannedStep, result: Result<bool, Failure>) -> Event {
+    /// Takes in how a step ended and returns what is to be told about it.
+    fn finish(&mut self, planned: &'a PlannedStep, result: Result<bool, StepError>) -> Vec<Event> {
         if let Some(count) = self.busy.get_mut(&planned.host) {
             *count -= 1;
         }
@@ -185,11 +191,17 @@ impl<'a> Schedule<'a> {
         match result {
             Ok(changed) => {
                 self.done.insert(&planned.id);
-                Event::StepFinished { step, changed }
+                vec![Event::StepFinished { step, changed }]
             }
-            Err(failure) => {
+            Err(StepError { failure, lost }) => {
                 self.failed = true;
-                Event::StepFailed { step, failure }
+                let newly_lost = lost.filter(|host| self.lost.insert(host.clone()));
+                let lost = newly_lost.map(|host| {
+                    let failure = failure.clone();
+                    Event::HostLost(LeftOut { host, failure })
+                });
+                let failed = Event::StepFailed { step, failure };
+                std::iter::once(failed).chain(lost).collect()
             }
         }
     }
@@ -238,22 +250,12 @@ fn summary(planned: &PlannedStep) -> StepSummary {
 
 /// Returns the hosts that the plan's steps run on or take something from.
 fn connected_hosts(fleet: &Fleet, plan: &Plan) -> Result<Hosts, EngineError> {
-    let mut hosts: BTreeMap<HostName, Arc<dyn slipway_hosts::Host>> = BTreeMap::new();
-    for planned in &plan.steps {
-        let source = if let Step::FetchFile(step) = &planned.step {
-            Some(&step.from)
-        } else {
-            planned.step.signer()
-        };
-        for name in std::iter::once(&planned.host).chain(source) {
-            let Some(host) = fleet.host(name) else {
-                let failures = fleet.unreachable().into_iter();
-                return Err(EngineError::Unreachable(
-                    failures.filter(|(other, _)| other == name).collect(),
-                ));
-            };
-            hosts.insert(name.clone(), Arc::clone(host));
-        }
-    }
-    Ok(hosts)
+    let connected = plan.steps.iter().flat_map(hosts_of).map(|name| {
+        let host = fleet.host(name).ok_or_else(|| {
+            let failures = fleet.unreachable().into_iter();
+            EngineError::Unreachable(failures.filter(|it| it.host == *name).collect())
+        })?;
+        Ok((name.clone(), Arc::clone(host)))
+    });
+    connected.collect()
 }

@@ -5,13 +5,23 @@ use std::sync::Arc;
 
 use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
 use slipway_api::{Check, Failure, HostName, PlannedStep, RunId, Step};
-use slipway_hosts::{Host, HostError};
+use slipway_hosts::Host;
 
 use crate::blob_delivery::BlobDelivery;
-use crate::observe::unexpected;
+use crate::step_error::StepError;
 
 /// The hosts of a run.
 pub(crate) type Hosts = BTreeMap<HostName, Arc<dyn Host>>;
+
+/// Returns the hosts that a step needs: its own, and one that it takes something from.
+pub(crate) fn hosts_of(planned: &PlannedStep) -> impl Iterator<Item = &HostName> {
+    let source = if let Step::FetchFile(step) = &planned.step {
+        Some(&step.from)
+    } else {
+        planned.step.signer()
+    };
+    std::iter::once(&planned.host).chain(source)
+}
 
 /// Runs a step and returns whether it changed anything.
 pub(crate) async fn run_step(
@@ -20,7 +30,7 @@ pub(crate) async fn run_step(
     hosts: &Hosts,
     delivery: &BlobDelivery<'_>,
     on_event: &(dyn Fn(StepEvent) + Send + Sync),
-) -> Result<bool, Failure> {
+) -> Result<bool, StepError> {
     let host = find(hosts, &planned.host)?;
     let blobs = planned.step.blobs();
     for (index, blob) in blobs.iter().enumerate() {
@@ -38,9 +48,10 @@ pub(crate) async fn run_step(
         (Step::FetchFile(step), _) => {
             let source = find(hosts, &step.from)?;
             let request = Request::ReadPublicFile { file: step.file };
-            let reply = source.request(request, &|_| {}).await.map_err(failure)?;
+            let reply = source.request(request, &|_| {}).await;
+            let reply = reply.map_err(StepError::on(&step.from))?;
             let Reply::Text { text } = reply else {
-                return Err(unexpected(&reply));
+                return Err(StepError::unexpected(&reply));
             };
             Attachment {
                 text: Some(text),
@@ -52,7 +63,7 @@ pub(crate) async fn run_step(
             if is_satisfied(planned, host).await? {
                 return Ok(false);
             }
-            signed(&planned.step, host, find(hosts, signer)?).await?
+            signed(planned, host, signer, find(hosts, signer)?).await?
         }
         (_, None) => Attachment::default(),
     };
@@ -62,19 +73,21 @@ pub(crate) async fn run_step(
         step: Box::new(planned.step.clone()),
         attachment,
     };
-    let reply = host.request(request, on_event).await.map_err(failure)?;
+    let reply = host.request(request, on_event).await;
+    let reply = reply.map_err(StepError::on(&planned.host))?;
     let Reply::Done { changed } = reply else {
-        return Err(unexpected(&reply));
+        return Err(StepError::unexpected(&reply));
     };
     Ok(changed)
 }
 
-async fn is_satisfied(planned: &PlannedStep, host: &Arc<dyn Host>) -> Result<bool, Failure> {
+async fn is_satisfied(planned: &PlannedStep, host: &Arc<dyn Host>) -> Result<bool, StepError> {
     let steps = vec![(planned.id.clone(), planned.step.clone())];
     let request = Request::CheckSteps { steps };
-    let reply = host.request(request, &|_| {}).await.map_err(failure)?;
+    let reply = host.request(request, &|_| {}).await;
+    let reply = reply.map_err(StepError::on(&planned.host))?;
     let Reply::Checks { checks } = reply else {
-        return Err(unexpected(&reply));
+        return Err(StepError::unexpected(&reply));
     };
     Ok(checks.get(&planned.id) == Some(&Check::Satisfied))
 }
@@ -82,28 +95,32 @@ async fn is_satisfied(planned: &PlannedStep, host: &Arc<dyn Host>) -> Result<boo
 /// Has a key made on `host` and its request signed on `signer`. Only the
 /// request and the certificate pass through here; the key stays where it is.
 async fn signed(
-    step: &Step,
+    planned: &PlannedStep,
     host: &Arc<dyn Host>,
+    signer_name: &HostName,
     signer: &Arc<dyn Host>,
-) -> Result<Attachment, Failure> {
+) -> Result<Attachment, StepError> {
+    let step = &planned.step;
     let request = Request::PrepareCertificate {
         step: Box::new(step.clone()),
     };
-    let reply = host.request(request, &|_| {}).await.map_err(failure)?;
+    let reply = host.request(request, &|_| {}).await;
+    let reply = reply.map_err(StepError::on(&planned.host))?;
     let Reply::CertificateRequest { request_pem } = reply else {
-        return Err(unexpected(&reply));
+        return Err(StepError::unexpected(&reply));
     };
     let request = Request::SignCertificate {
         step: Box::new(step.clone()),
         request_pem,
     };
-    let reply = signer.request(request, &|_| {}).await.map_err(failure)?;
+    let reply = signer.request(request, &|_| {}).await;
+    let reply = reply.map_err(StepError::on(signer_name))?;
     let Reply::Certificate {
         certificate_pem,
         authority_pem,
     } = reply
     else {
-        return Err(unexpected(&reply));
+        return Err(StepError::unexpected(&reply));
     };
     Ok(Attachment {
         certificate_pem: Some(certificate_pem),
@@ -116,8 +133,4 @@ fn find<'a>(hosts: &'a Hosts, name: &HostName) -> Result<&'a Arc<dyn Host>, Fail
     hosts
         .get(name)
         .ok_or_else(|| Failure::because(format!("host {name} is needed and is not connected")))
-}
-
-fn failure(error: HostError) -> Failure {
-    error.to_failure()
 }

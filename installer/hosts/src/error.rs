@@ -160,7 +160,8 @@ impl HostError {
             }
             Self::AgentDidNotStart { .. } | Self::Protocol { .. } => return None,
             Self::ConnectionLost { .. } => {
-                "run the command again: what was done is observed, and the rest follows".into()
+                "run the same command again to go on: what was done is seen, and the rest follows"
+                    .into()
             }
             Self::Failed { failure, .. } => return failure.help.clone(),
             Self::BlobUnreadable { .. } => "check the bundle with `slipway bundle verify`".into(),

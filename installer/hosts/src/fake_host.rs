@@ -80,6 +80,11 @@ impl FakeHost {
         self.state().dead = false;
     }
 
+    /// Forgets what was applied, as a host that was installed anew.
+    pub fn wipe(&self) {
+        self.state().applied.clear();
+    }
+
     /// Returns every request so far; an upload shows as [`Request::MissingBlobs`] of its blob.
     pub fn requests(&self) -> Vec<Request> {
         self.state().requests.clone()

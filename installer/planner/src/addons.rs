@@ -49,28 +49,20 @@ pub(crate) fn add_cluster_configuration(
     let roles = BootstrapTokenRbac {
         kubernetes_minor: u32::try_from(spec.kubernetes_version.minor()).unwrap_or(u32::MAX),
     };
-    let mut add = |phase, name, text: Result<String, TemplateError>| {
+    let needs = std::slice::from_ref(needs);
+    let add = |builder: &mut PlanBuilder, phase, name, text: Result<String, TemplateError>| {
         let text = text.map_err(|source| PlanError::Render { what: name, source })?;
         let step = Step::ApplyObjects(ApplyObjects::new(name, text));
-        builder.add(&input.host.name, phase, step, std::slice::from_ref(needs));
+        builder.add(&input.host.name, phase, step, needs);
         Ok::<(), PlanError>(())
     };
-    add(
-        Phase::UploadConfig,
-        "kubeadm-config",
-        kubeadm_config.render(),
-    )?;
-    add(
-        Phase::UploadConfig,
-        "kubelet-config",
-        kubelet_config.render(),
-    )?;
-    add(
-        Phase::UploadConfig,
-        "slipway-cluster",
-        Ok(cluster_file_object(input)),
-    )?;
-    add(Phase::BootstrapToken, "roles for joining", roles.render())?;
+    let text = kubeadm_config.render();
+    add(builder, Phase::UploadConfig, "kubeadm-config", text)?;
+    let text = kubelet_config.render();
+    add(builder, Phase::UploadConfig, "kubelet-config", text)?;
+    add_cluster_file(builder, input, needs);
+    let text = roles.render();
+    add(builder, Phase::BootstrapToken, "roles for joining", text)?;
     let info = ClusterInfo {
         server: api_url(spec),
         ca_certificates_pem: PublishClusterInfo::CA_PLACEHOLDER.to_owned(),
@@ -80,13 +72,19 @@ pub(crate) fn add_cluster_configuration(
         source,
     })?;
     let info = Step::PublishClusterInfo(PublishClusterInfo { manifest });
+    builder.add(&input.host.name, Phase::BootstrapToken, info, needs);
+    Ok(())
+}
+
+/// Adds the ConfigMap that holds the file last applied.
+pub(crate) fn add_cluster_file(builder: &mut PlanBuilder, input: &HostInput<'_>, needs: &[StepId]) {
+    let step = ApplyObjects::new("slipway-cluster", cluster_file_object(input));
     builder.add(
         &input.host.name,
-        Phase::BootstrapToken,
-        info,
-        std::slice::from_ref(needs),
+        Phase::UploadConfig,
+        Step::ApplyObjects(step),
+        needs,
     );
-    Ok(())
 }
 
 /// Returns the ConfigMap with the file last applied. The file holds paths of

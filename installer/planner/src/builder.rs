@@ -1,6 +1,6 @@
 //! Puts steps in order.
 
-use slipway_api::{HostName, Phase, Plan, PlannedStep, Step, StepId};
+use slipway_api::{HostName, LeftOut, Phase, Plan, PlannedStep, Step, StepId};
 
 /// Collects steps; what is added later may need what was added before.
 #[derive(Default)]
@@ -42,11 +42,12 @@ impl PlanBuilder {
         id
     }
 
-    /// Returns the plan.
-    pub fn finish(self, cluster: &str) -> Plan {
+    /// Returns the plan, which goes on without the hosts that are `left_out`.
+    pub fn finish(self, cluster: &str, left_out: Vec<LeftOut>) -> Plan {
         Plan {
             cluster: cluster.to_owned(),
             steps: self.steps,
+            left_out,
         }
     }
 }

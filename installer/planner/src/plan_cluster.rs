@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use slipway_api::{
-    BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, Plan, Release, Role,
+    BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Plan, Release, Role,
 };
 
 use crate::PlanError;
-use crate::addons::add_addon_waits;
+use crate::addons::{add_addon_waits, add_cluster_file};
 use crate::builder::PlanBuilder;
 use crate::control_plane::add_control_plane;
 use crate::worker::add_worker;
@@ -42,10 +42,11 @@ pub(crate) struct HostInput<'a> {
 }
 
 /// Returns everything that must hold for the hosts in `scope`, in order.
+/// Workers that were not reached are left out.
 ///
 /// # Errors
-/// A host in scope, or the control-plane host, was not reached; the version or
-/// the file's shape is not supported; the bundle lacks something.
+/// The control-plane host was not reached; the version or the file's shape is
+/// not supported; the bundle lacks something.
 pub fn plan_cluster(
     spec: &ClusterSpec,
     facts: &Facts,
@@ -58,17 +59,14 @@ pub fn plan_cluster(
     }
     let release = Release::of(&spec.kubernetes_version)?;
     let mut builder = PlanBuilder::default();
-    let input = |host: &'_ HostSpec| -> Result<&HostFacts, PlanError> {
-        facts
-            .host(&host.name)
-            .ok_or_else(|| PlanError::HostNotReached {
-                host: host.name.clone(),
-            })
-    };
     let first = spec.first_control_plane();
     let mut joinable = Vec::new();
     let mut ready = Vec::new();
-    let control_plane_facts = input(first)?;
+    let control_plane_facts = facts
+        .host(&first.name)
+        .ok_or_else(|| PlanError::HostNotReached {
+            host: first.name.clone(),
+        })?;
     let control_plane = HostInput {
         spec,
         host: first,
@@ -80,21 +78,40 @@ pub fn plan_cluster(
         let steps = add_control_plane(&mut builder, &control_plane)?;
         joinable = steps.joinable;
         ready.push(steps.ready);
+    } else {
+        // A file with one host more is a new file.
+        add_cluster_file(&mut builder, &control_plane, &[]);
     }
     let ca = control_plane_facts.existing.ca_sha256;
     for worker in spec
         .hosts_with_role(Role::Worker)
         .filter(|host| scope.includes(&host.name))
     {
+        let Some(facts) = facts.host(&worker.name) else {
+            continue;
+        };
         let host = HostInput {
             host: worker,
-            facts: input(worker)?,
+            facts,
             ..control_plane
         };
         ready.push(add_worker(&mut builder, &host, ca, &joinable)?);
     }
-    if scope.includes(&first.name) {
+    let left_out: Vec<LeftOut> = facts
+        .unreached()
+        .filter(|it| scope.includes(&it.host))
+        .collect();
+    // Pods on a node that is down are not available, however long one waits.
+    if scope.includes(&first.name) && !has_node_among(&left_out, spec, facts) {
         add_addon_waits(&mut builder, &control_plane, &ready);
     }
-    Ok(builder.finish(&spec.name))
+    Ok(builder.finish(&spec.name, left_out))
+}
+
+/// Returns whether one of `hosts` is a node already.
+fn has_node_among(hosts: &[LeftOut], spec: &ClusterSpec, facts: &Facts) -> bool {
+    let nodes = facts.cluster.iter().flat_map(|cluster| &cluster.nodes);
+    let names: BTreeSet<&str> = nodes.map(|node| node.name.as_str()).collect();
+    let mut hosts = hosts.iter().filter_map(|it| spec.host(&it.host));
+    hosts.any(|host| names.contains(host.node_name()))
 }

@@ -1,6 +1,6 @@
 //! Plans what `preflight --fix` mends: kernel modules and sysctls, nothing else.
 
-use slipway_api::{ClusterSpec, Facts, Plan};
+use slipway_api::{ClusterSpec, Facts, LeftOut, Plan};
 
 use crate::Scope;
 use crate::builder::PlanBuilder;
@@ -15,5 +15,6 @@ pub fn plan_fixes(spec: &ClusterSpec, facts: &Facts, scope: &Scope) -> Plan {
             add_kernel(&mut builder, &host.name, &[]);
         }
     }
-    builder.finish(&spec.name)
+    let is_wanted = |it: &LeftOut| scope.includes(&it.host);
+    builder.finish(&spec.name, facts.unreached().filter(is_wanted).collect())
 }

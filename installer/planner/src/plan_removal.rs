@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use slipway_api::step::{
     DeleteNode, DrainNode, RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
 };
-use slipway_api::{ClusterSpec, Facts, HostName, HostSpec, Phase, Plan, Role, Step, StepId, paths};
+use slipway_api::{
+    ClusterSpec, Facts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId, paths,
+};
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
@@ -61,9 +63,12 @@ const RUNTIME_PATHS: [&str; 10] = [
 
 /// Returns what takes the hosts of `removal` out of the cluster and Kubernetes off them.
 ///
+/// A host that was not reached leaves the cluster all the same, and is left out
+/// of the cleaning.
+///
 /// # Errors
-/// A host is not in the file or was not reached, or the only control-plane
-/// node would leave workers behind.
+/// A host is not in the file, the control-plane host is needed and was not
+/// reached, or the only control-plane node would leave workers behind.
 pub fn plan_removal(
     spec: &ClusterSpec,
     facts: &Facts,
@@ -82,6 +87,11 @@ pub fn plan_removal(
             host: first.name.clone(),
         });
     }
+    if !whole_cluster && facts.host(&first.name).is_none() {
+        return Err(PlanError::HostNotReached {
+            host: first.name.clone(),
+        });
+    }
     let mut builder = PlanBuilder::default();
     let mut workers_gone = Vec::new();
     // Workers first: the control plane is needed to let them go.
@@ -94,7 +104,8 @@ pub fn plan_removal(
             // With the whole cluster going there is nowhere to move pods to.
             Role::Worker if whole_cluster => Vec::new(),
             Role::Worker if facts.cluster.is_some() => {
-                add_node_removal(&mut builder, &first.name, host, removal)
+                let is_reached = facts.host(&host.name).is_some();
+                add_node_removal(&mut builder, &first.name, host, removal, is_reached)
             }
             Role::Worker if has_control_plane(facts, first) => {
                 return Err(PlanError::ApiDown {
@@ -106,7 +117,9 @@ pub fn plan_removal(
         };
         workers_gone.extend(add_host_cleanup(&mut builder, spec, facts, host, &needs)?);
     }
-    let mut plan = builder.finish(&spec.name);
+    let is_wanted = |it: &LeftOut| removal.hosts.contains(&it.host);
+    let left_out = facts.unreached().filter(is_wanted).collect();
+    let mut plan = builder.finish(&spec.name, left_out);
     for step in &mut plan.steps {
         "asked for by reset".clone_into(&mut step.because);
     }
@@ -118,6 +131,7 @@ fn add_node_removal(
     control_plane: &HostName,
     host: &HostSpec,
     removal: &Removal,
+    is_reached: bool,
 ) -> Vec<StepId> {
     let node_name = host.node_name().to_owned();
     let drain = Step::DrainNode(DrainNode {
@@ -125,19 +139,16 @@ fn add_node_removal(
         timeout_seconds: removal.drain_timeout_seconds,
         delete_empty_dir_data: removal.delete_empty_dir_data,
     });
-    let drain = builder.add(control_plane, Phase::RemoveNode, drain, &[]);
-    // The kubelet must be silent first, or it registers its node again.
-    let kubelet = StopUnit {
-        unit: "kubelet.service".to_owned(),
-    };
-    let stopped = builder.add(
-        &host.name,
-        Phase::RemoveNode,
-        Step::StopUnit(kubelet),
-        &[drain],
-    );
+    let mut before = builder.add(control_plane, Phase::RemoveNode, drain, &[]);
+    if is_reached {
+        // The kubelet must be silent first, or it registers its node again.
+        let kubelet = Step::StopUnit(StopUnit {
+            unit: "kubelet.service".to_owned(),
+        });
+        before = builder.add(&host.name, Phase::RemoveNode, kubelet, &[before]);
+    }
     let delete = Step::DeleteNode(DeleteNode { node_name });
-    vec![builder.add(control_plane, Phase::RemoveNode, delete, &[stopped])]
+    vec![builder.add(control_plane, Phase::RemoveNode, delete, &[before])]
 }
 
 /// Returns whether a host is a control-plane node, its API server up or down.
@@ -148,7 +159,7 @@ fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
 }
 
 /// Adds the steps that clean one host, each after the other; returns the last, or
-/// none where there is nothing of a cluster on the host.
+/// none where there is nothing of a cluster on the host or it was not reached.
 fn add_host_cleanup(
     builder: &mut PlanBuilder,
     spec: &ClusterSpec,
@@ -157,9 +168,9 @@ fn add_host_cleanup(
     needs: &[StepId],
 ) -> Result<Option<StepId>, PlanError> {
     let name = &host.name;
-    let host_facts = facts
-        .host(name)
-        .ok_or_else(|| PlanError::HostNotReached { host: name.clone() })?;
+    let Some(host_facts) = facts.host(name) else {
+        return Ok(None);
+    };
     let existing = &host_facts.existing;
     match &existing.slipway_cluster {
         Some(other) if *other != spec.name => {

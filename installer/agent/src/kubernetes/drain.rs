@@ -65,10 +65,9 @@ impl ApiClient {
         bound: Duration,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Drained, KubernetesError> {
-        let Some(found) = self.node(node).await? else {
+        if self.node(node).await?.is_none() {
             return Ok(Drained::default());
-        };
-        let is_ready = found.status.as_ref().is_some_and(is_status_ready);
+        }
         let pods = self.pods_on(node).await?;
         let (to_go, stayed): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(must_go);
         if !delete_empty_dir_data {
@@ -77,7 +76,7 @@ impl ApiClient {
         if self.cordon(node).await? {
             progress(&format!("node {node} is cordoned"));
         }
-        self.evict_all(node, is_ready, bound, progress).await?;
+        self.evict_all(node, bound, progress).await?;
         Ok(Drained {
             gone: to_go.len(),
             stayed: stayed.len(),
@@ -87,20 +86,23 @@ impl ApiClient {
     async fn evict_all(
         &self,
         node: &str,
-        is_ready: bool,
         bound: Duration,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(), KubernetesError> {
         let deadline = Instant::now() + bound;
         let mut said: BTreeMap<String, String> = BTreeMap::new();
         loop {
-            let pods = match self.pods_on(node).await {
+            // Asked every time: a host that has just died is Ready for a while yet.
+            let looked = futures::try_join!(self.node(node), self.pods_on(node));
+            let (found, pods) = match looked {
                 Err(error) if error.is_transient() && Instant::now() < deadline => {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
-                pods => pods?,
+                looked => looked?,
             };
+            let status = found.and_then(|node| node.status);
+            let is_ready = status.as_ref().is_some_and(is_status_ready);
             let mut left = BTreeMap::new();
             for pod in pods.iter().filter(|pod| must_go(pod)) {
                 let name = pod_name(pod);

@@ -8,7 +8,8 @@ use slipway_api::{KubernetesVersion, SUPPORTED_MINORS};
 use slipway_bundle::{BlobStore, Bundle};
 use slipway_lab::{Lab, LabError, LabSpec};
 
-use super::cluster_run::{Intent, run as run_cluster};
+use super::cluster_look::Intent;
+use super::cluster_run::run as run_cluster;
 use super::kubeconfig::{read_admin_kubeconfig, write_private};
 use crate::args::{ClusterArgs, LabCommand, LabUpArgs, Output, RunArgs, SourceArgs};
 use crate::cli_error::CliError;

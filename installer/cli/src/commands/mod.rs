@@ -1,8 +1,12 @@
 //! One file per command.
 
+mod agreement;
 mod bundle;
+mod cluster_look;
 mod cluster_run;
 mod config;
+mod confirm;
+mod execution;
 mod kubeconfig;
 mod lab;
 mod logs;
@@ -18,7 +22,7 @@ use slipway_api::SUPPORTED_MINORS;
 use crate::args::{Cli, Command, Output};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
-use cluster_run::Intent;
+use cluster_look::Intent;
 
 /// Runs the command and returns how it ended.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {

@@ -1,6 +1,7 @@
 //! `plan`: what differs between the file and the hosts.
 
-use super::cluster_run::{Intent, prepare};
+use super::cluster_look::{ClusterLook, Intent};
+use super::execution::exit_code_of_plan;
 use crate::args::{Output, PlanArgs};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
@@ -9,12 +10,11 @@ use crate::show;
 
 pub(crate) async fn run(args: PlanArgs, output: Output) -> Result<ExitCode, CliError> {
     let spec = load_spec(args.cluster.config.as_deref())?;
-    let prepared = prepare(Intent::Apply, spec, &args.cluster, &args.source, &args.host).await?;
-    prepared.fleet.close().await;
-    show::plan(&prepared.plan, prepared.satisfied, output);
-    Ok(if prepared.plan.is_empty() {
-        ExitCode::Done
-    } else {
-        ExitCode::Pending
-    })
+    let mut look = ClusterLook::new(Intent::Plan, &spec, &args.source, &args.host, output);
+    let mut fleet = look.connect(&args.cluster).await?;
+    let survey = look.take(&mut fleet).await;
+    fleet.close().await;
+    let survey = survey?;
+    show::plan_with_findings(&survey, &look.findings, output);
+    Ok(exit_code_of_plan(&survey.plan))
 }

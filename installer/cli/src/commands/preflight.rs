@@ -1,49 +1,51 @@
 //! `preflight`: checks without changes, and mends what is safe.
 
-use slipway_api::{HostState, Severity};
-use slipway_engine::{gather_facts, pending_plan};
+use slipway_api::{ClusterSpec, HostState, Severity};
+use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Scope, plan_fixes, preflight};
 
-use super::cluster_run::{execute, exit_code_of};
+use super::execution::{Execution, exit_code_of};
 use crate::args::{Output, PreflightArgs};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
-use crate::session::{chosen_hosts, connect, load_spec};
-use crate::show::{self, NoBlobs};
+use crate::session::{chosen_hosts, connect, load_spec, lock_holder, new_run};
+use crate::show::{self, NoBlobs, SameAgain};
 
 pub(crate) async fn run(args: PreflightArgs, output: Output) -> Result<ExitCode, CliError> {
     let mut spec = load_spec(args.cluster.config.as_deref())?;
     spec.ignore_preflight_errors
-        .extend(args.ignore_preflight_errors);
+        .extend(args.ignore_preflight_errors.iter().cloned());
     let hosts = chosen_hosts(&spec, &args.host)?;
+    let mut fleet = connect(&spec, hosts, &args.cluster).await;
+    let result = check(&mut fleet, &spec, &args, output).await;
+    fleet.close().await;
+    result
+}
+
+async fn check(
+    fleet: &mut Fleet,
+    spec: &ClusterSpec,
+    args: &PreflightArgs,
+    output: Output,
+) -> Result<ExitCode, CliError> {
     let scope = if args.host.is_empty() {
         Scope::All
     } else {
         Scope::Hosts(args.host.iter().cloned().collect())
     };
-    let fleet = connect(&spec, hosts, &args.cluster).await;
-    let mut facts = gather_facts(&fleet, &spec).await;
     if args.fix {
-        let plan = pending_plan(&fleet, plan_fixes(&spec, &facts, &scope)).await?;
-        if !plan.is_empty() {
-            let state = execute(
-                "preflight",
-                &spec,
-                &fleet,
-                &plan,
-                &NoBlobs::default(),
-                output,
-            )
-            .await?;
-            if exit_code_of(&state) != ExitCode::Done {
-                return Ok(ExitCode::Failed);
-            }
-            facts = gather_facts(&fleet, &spec).await;
+        let code = fix(fleet, spec, &scope, args, output).await?;
+        if code == ExitCode::Failed {
+            return Ok(code);
         }
     }
-    fleet.close().await;
-    let findings = preflight::check(&spec, &facts, &scope);
-    show::findings(&findings, output);
+    let facts = gather_facts(fleet, spec).await;
+    let findings = preflight::check(spec, &facts, &scope);
+    if args.fix {
+        show::findings_of_run(&findings, output);
+    } else {
+        show::findings(&findings, output);
+    }
     let is_unreachable = facts
         .hosts
         .values()
@@ -56,4 +58,34 @@ pub(crate) async fn run(args: PreflightArgs, output: Output) -> Result<ExitCode,
         (false, true) => ExitCode::Preflight,
         (false, false) => ExitCode::Done,
     })
+}
+
+/// Mends what is safe to mend, under the hosts' locks.
+async fn fix(
+    fleet: &mut Fleet,
+    spec: &ClusterSpec,
+    scope: &Scope,
+    args: &PreflightArgs,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let run = new_run();
+    let first = &spec.first_control_plane().name;
+    fleet.lock(&lock_holder(run.as_str()), first).await?;
+    let facts = gather_facts(fleet, spec).await;
+    let survey = Survey::take(fleet, facts, |facts| Ok(plan_fixes(spec, facts, scope))).await?;
+    if survey.plan.is_empty() {
+        return Ok(ExitCode::Done);
+    }
+    let again = SameAgain::new("preflight --fix", args.cluster.config.as_deref());
+    let execution = Execution {
+        command: "preflight",
+        cluster: &spec.name,
+        run,
+        again: &again,
+        output,
+    };
+    let state = execution
+        .run(fleet, &survey.plan, &NoBlobs::default())
+        .await?;
+    Ok(exit_code_of(&state))
 }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use slipway_api::HostName;
-use slipway_engine::{EngineError, gather_facts, pending_plan};
+use slipway_api::{ClusterSpec, HostName, Plan};
+use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Removal, plan_removal};
 
-use super::cluster_run::{confirm, execute, exit_code_of};
+use super::agreement::Agreement;
+use super::execution::{Execution, exit_code_of, exit_code_of_plan};
 use crate::args::{Output, ResetArgs};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
-use crate::session::{chosen_hosts, connect, load_spec};
-use crate::show::{self, NoBlobs};
+use crate::session::{chosen_hosts, connect, load_spec, new_run};
+use crate::show::{self, NoBlobs, SameAgain};
 
 pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
     if args.host.is_empty() && !args.all {
@@ -22,48 +23,110 @@ pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, Cli
     }
     let spec = load_spec(args.cluster.config.as_deref())?;
     let mut hosts = chosen_hosts(&spec, &args.host)?;
-    let names: BTreeSet<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
-    let first = spec.first_control_plane();
-    // Nodes are drained and deleted through the control plane.
-    if !names.contains(&first.name) {
-        hosts.push(first);
-    }
-    let fleet = connect(&spec, hosts, &args.cluster).await;
-    let unreachable = fleet.unreachable();
-    if !unreachable.is_empty() {
-        fleet.close().await;
-        return Err(EngineError::Unreachable(unreachable).into());
-    }
-    let facts = gather_facts(&fleet, &spec).await;
     let removal = Removal {
-        hosts: names,
+        hosts: hosts.iter().map(|host| host.name.clone()).collect(),
         drain_timeout_seconds: args.drain_timeout,
         delete_empty_dir_data: args.delete_emptydir_data,
     };
-    let desired = plan_removal(&spec, &facts, &removal).map_err(EngineError::from)?;
-    let total = desired.steps.len();
-    let plan = pending_plan(&fleet, desired).await?;
-    let satisfied = total - plan.steps.len();
-    if plan.is_empty() {
-        fleet.close().await;
-        show::nothing_to_do(satisfied, output);
-        return Ok(ExitCode::Done);
+    let first = spec.first_control_plane();
+    // Nodes are drained and deleted through the control plane.
+    if !removal.hosts.contains(&first.name) {
+        hosts.push(first);
     }
-    if output == Output::Text || args.dry_run {
-        show::plan(&plan, satisfied, output);
-    }
-    if args.dry_run {
-        fleet.close().await;
-        return Ok(ExitCode::Pending);
-    }
-    if !args.yes {
-        let names: Vec<&str> = removal.hosts.iter().map(HostName::as_str).collect();
-        confirm(&format!(
-            "Remove Kubernetes and its data from {}?",
-            names.join(", ")
-        ))?;
-    }
-    let state = execute("reset", &spec, &fleet, &plan, &NoBlobs::default(), output).await?;
+    let mut fleet = connect(&spec, hosts, &args.cluster).await;
+    let result = remove(&mut fleet, &spec, &removal, &args, output).await;
     fleet.close().await;
+    result
+}
+
+async fn remove(
+    fleet: &mut Fleet,
+    spec: &ClusterSpec,
+    removal: &Removal,
+    args: &ResetArgs,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let look = async |fleet: &mut Fleet| -> Result<Survey, CliError> {
+        let facts = gather_facts(fleet, spec).await;
+        let survey = Survey::take(fleet, facts, |facts| plan_removal(spec, facts, removal));
+        Ok(survey.await?)
+    };
+    if args.dry_run {
+        let survey = look(fleet).await?;
+        show::plan(&survey, output);
+        return Ok(exit_code_of_plan(&survey.plan));
+    }
+    let run = new_run();
+    let agreement = Agreement {
+        spec,
+        run: &run,
+        yes: args.yes,
+        output,
+    };
+    let asked = |plan: &Plan| question(removal, plan);
+    let survey = agreement.reach(fleet, look, asked).await?;
+    let again = SameAgain::new("reset", args.cluster.config.as_deref());
+    if survey.plan.is_empty() {
+        show::nothing_to_do(&survey, output);
+        show::left_out(&survey.plan.left_out, &again, output);
+        return Ok(exit_code_of_plan(&survey.plan));
+    }
+    let execution = Execution {
+        command: "reset",
+        cluster: &spec.name,
+        run,
+        again: &again,
+        output,
+    };
+    let state = execution
+        .run(fleet, &survey.plan, &NoBlobs::default())
+        .await?;
     Ok(exit_code_of(&state))
+}
+
+fn question(removal: &Removal, plan: &Plan) -> String {
+    let join = |hosts: &BTreeSet<&HostName>| {
+        let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+        names.join(", ")
+    };
+    let left_out: BTreeSet<&HostName> = plan.left_out.iter().map(|it| &it.host).collect();
+    let all: BTreeSet<&HostName> = removal.hosts.iter().collect();
+    let cleaned: BTreeSet<&HostName> = all.difference(&left_out).copied().collect();
+    if cleaned.is_empty() {
+        format!("Take {} out of the cluster?", join(&all))
+    } else {
+        format!("Remove Kubernetes and its data from {}?", join(&cleaned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_api::{Failure, LeftOut};
+
+    use super::*;
+
+    #[test]
+    fn the_question_does_not_promise_to_clean_a_dead_host() {
+        let hosts = ["w-1", "w-2"].map(|name| name.parse::<HostName>().unwrap());
+        let removal = Removal {
+            hosts: hosts.clone().into(),
+            drain_timeout_seconds: 300,
+            delete_empty_dir_data: false,
+        };
+        let mut plan = Plan::default();
+        let mut questions = vec![question(&removal, &plan)];
+        for host in hosts {
+            let failure = Failure::because("no route");
+            plan.left_out.push(LeftOut { host, failure });
+            questions.push(question(&removal, &plan));
+        }
+        assert_eq!(
+            questions,
+            [
+                "Remove Kubernetes and its data from w-1, w-2?",
+                "Remove Kubernetes and its data from w-2?",
+                "Take w-1, w-2 out of the cluster?",
+            ]
+        );
+    }
 }

@@ -10,8 +10,8 @@ use crate::show;
 
 pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, CliError> {
     let spec = load_spec(args.config.as_deref())?;
-    let fleet = connect(&spec, &spec.hosts, &args).await;
-    let facts = gather_facts(&fleet, &spec).await;
+    let mut fleet = connect(&spec, &spec.hosts, &args).await;
+    let facts = gather_facts(&mut fleet, &spec).await;
     let is_unreachable = !fleet.unreachable().is_empty();
     fleet.close().await;
     show::status(&spec, &facts, output);

@@ -20,14 +20,26 @@ pub(crate) fn findings(findings: &[Finding], output: Output) {
     println!("{errors} errors, {} warnings", findings.len() - errors);
 }
 
-/// Prints the warnings among the findings on stderr, a line each.
+/// Prints all findings on stdout for a command that runs: as one line, with JSON.
+pub(crate) fn findings_of_run(findings: &[Finding], output: Output) {
+    match output {
+        Output::Text => self::findings(findings, output),
+        Output::Json => println!("{}", serde_json::json!({ "findings": findings })),
+    }
+}
+
+/// Prints findings on stderr, a line each.
 pub(crate) fn warnings(findings: &[Finding]) {
     for finding in findings {
         let host = finding
             .host
             .as_ref()
             .map_or_else(String::new, |host| format!("{host}: "));
-        eprintln!("warning: {host}{} [{}]", finding.seen, finding.id);
+        let severity = match finding.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        eprintln!("{severity}: {host}{} [{}]", finding.seen, finding.id);
     }
 }
 

@@ -27,9 +27,16 @@ pub(crate) fn line(event: &Event) -> Option<String> {
             cluster,
             command,
             steps,
+            left_out,
         } => {
-            format!("{command} {cluster}: {} steps", steps.len())
+            let names: Vec<_> = left_out.iter().map(|it| it.host.as_str()).collect();
+            let without = match names.as_slice() {
+                [] => String::new(),
+                names => format!(", without {}", names.join(", ")),
+            };
+            format!("{command} {cluster}: {} steps{without}", steps.len())
         }
+        Event::HostLost(lost) => format!("LOST    {}: {}", lost.host, lost.failure),
         Event::StepStarted { step } => format!("start   {step}"),
         Event::StepProgress { .. } => return None,
         Event::StepLog { step, line } => format!("        {step}: {line}"),

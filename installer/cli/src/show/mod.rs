@@ -2,6 +2,7 @@
 
 mod findings;
 mod journal;
+mod left_out;
 mod next_steps;
 mod no_blobs;
 mod plan;
@@ -10,11 +11,12 @@ mod status;
 mod table;
 mod transfer;
 
-pub(crate) use findings::{findings, warnings};
+pub(crate) use findings::{findings, findings_of_run, warnings};
 pub(crate) use journal::journal;
+pub(crate) use left_out::{SameAgain, left_out};
 pub(crate) use next_steps::{next_steps, outcome};
 pub(crate) use no_blobs::NoBlobs;
-pub(crate) use plan::{nothing_to_do, plan};
+pub(crate) use plan::{nothing_to_do, plan, plan_to_agree, plan_with_findings};
 pub(crate) use run_view::RunView;
 pub(crate) use status::status;
 pub(crate) use table::table;

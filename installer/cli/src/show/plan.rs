@@ -1,47 +1,92 @@
 //! A plan as a page: phase, host, step, because.
 
-use slipway_api::Plan;
+use slipway_api::{Finding, Plan, Severity};
+use slipway_engine::Survey;
 
+use super::left_out::text;
 use super::{json, table};
 use crate::args::Output;
 
-/// Prints a plan on stdout.
-pub(crate) fn plan(plan: &Plan, satisfied: usize, output: Output) {
+/// Prints a plan on stdout, as the answer of a command.
+pub(crate) fn plan(survey: &Survey, output: Output) {
+    match output {
+        Output::Text => page(survey),
+        Output::Json => json(&survey.plan),
+    }
+}
+
+/// Prints a plan that somebody is asked to agree to, or has agreed to in
+/// advance. With JSON the run's first event says the same.
+pub(crate) fn plan_to_agree(survey: &Survey, output: Output) {
+    match output {
+        Output::Text => page(survey),
+        Output::Json => {}
+    }
+}
+
+/// Prints a plan; what preflight finds about its hosts was told before, as text,
+/// and is part of the document with JSON.
+pub(crate) fn plan_with_findings(survey: &Survey, findings: &[Finding], output: Output) {
     if output == Output::Json {
-        return json(plan);
+        let mut document = serde_json::to_value(&survey.plan).expect("plans have only string keys");
+        document["findings"] = serde_json::json!(findings);
+        return json(&document);
     }
-    if plan.is_empty() {
-        return nothing_to_do(satisfied, output);
+    page(survey);
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let errors = findings.iter().filter(is_error).count();
+    if errors > 0 {
+        eprintln!(
+            "\nNothing would begin: preflight finds {errors} errors, told above; \
+             `slipway preflight` explains them."
+        );
     }
-    let mut rows = vec![
-        ["PHASE", "HOST", "STEP", "BECAUSE"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for step in &plan.steps {
-        rows.push(vec![
-            step.phase.to_string(),
-            step.host.to_string(),
-            step.step.describe(),
-            step.because.clone(),
-        ]);
-    }
-    print!("{}", table(&rows));
-    println!(
-        "\n{}: {} steps on {} hosts; {satisfied} more are as they should be.",
-        plan.cluster,
-        plan.steps.len(),
-        plan.hosts().len()
-    );
 }
 
 /// Says that there is nothing to do.
-pub(crate) fn nothing_to_do(satisfied: usize, output: Output) {
+pub(crate) fn nothing_to_do(survey: &Survey, output: Output) {
+    let satisfied = survey.satisfied;
     match output {
         Output::Text => println!("No changes: {satisfied} steps looked at, all as they should be."),
         Output::Json => println!(
             "{}",
-            serde_json::json!({ "changes": 0, "satisfied": satisfied })
+            serde_json::json!({
+                "changes": 0,
+                "satisfied": satisfied,
+                "leftOut": survey.plan.left_out,
+            })
         ),
     }
+}
+
+fn page(survey: &Survey) {
+    let plan = &survey.plan;
+    if plan.is_empty() {
+        nothing_to_do(survey, Output::Text);
+    } else {
+        print!("{}", table(&rows(plan)));
+        println!(
+            "\n{}: {} steps on {} hosts; {} more are as they should be.",
+            plan.cluster,
+            plan.steps.len(),
+            plan.hosts().len(),
+            survey.satisfied
+        );
+    }
+    for host in &plan.left_out {
+        println!("\n{}", text(host));
+    }
+}
+
+fn rows(plan: &Plan) -> Vec<Vec<String>> {
+    let head = ["PHASE", "HOST", "STEP", "BECAUSE"].map(str::to_owned);
+    let steps = plan.steps.iter().map(|step| {
+        vec![
+            step.phase.to_string(),
+            step.host.to_string(),
+            step.step.describe(),
+            step.because.clone(),
+        ]
+    });
+    std::iter::once(head.to_vec()).chain(steps).collect()
 }

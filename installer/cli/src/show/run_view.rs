@@ -133,6 +133,8 @@ fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
         {
             line.push_str(&format!(" | {said}"));
         }
+    } else if state.left_out.iter().any(|it| it.host == *host) {
+        line.push_str(" lost");
     } else if done == steps.len() {
         line.push_str(" done");
     } else {
@@ -143,6 +145,14 @@ fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
 
 fn print_line(state: &RunState, event: &Event, elapsed: Duration) {
     let find = |id: &StepId| state.steps.iter().find(|step| step.summary.id == *id);
+    if let Event::HostLost(lost) = event {
+        eprintln!(
+            "[{:6.1}s] LOST   {}: the others go on without it",
+            elapsed.as_secs_f32(),
+            lost.host
+        );
+        return;
+    }
     let (word, step, more) = match event {
         Event::StepFinished { step, changed } => (
             if *changed { "done" } else { "as is" },
@@ -153,6 +163,7 @@ fn print_line(state: &RunState, event: &Event, elapsed: Duration) {
             ("FAILED", find(step), format!(": {}", failure.message))
         }
         Event::RunStarted { .. }
+        | Event::HostLost(_)
         | Event::StepStarted { .. }
         | Event::StepProgress { .. }
         | Event::StepLog { .. }

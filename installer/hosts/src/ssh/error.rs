@@ -182,7 +182,8 @@ impl SshError {
                     .into()
             }
             Self::ConnectionLost { .. } => {
-                "run the command again: what was done is observed, and the rest follows".into()
+                "run the same command again to go on: what was done is seen, and the rest follows"
+                    .into()
             }
             Self::NoSession { .. } => "raise `MaxSessions` in the host's sshd_config".into(),
             Self::CommandsRefused { .. } => {

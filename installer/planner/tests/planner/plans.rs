@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::{bare_facts, manifest, spec};
 use slipway_api::{
-    Check, ClusterFacts, ClusterSpec, Cni, Facts, HostState, LocalText, Plan, Role, RuntimeFacts,
+    Check, ClusterFacts, ClusterSpec, Cni, Facts, Failure, HostState, LocalText, NodeFacts, Plan,
+    Role, RuntimeFacts,
 };
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
 
@@ -129,6 +130,101 @@ fn one_more_worker_touches_no_other_worker() {
     )
     .unwrap();
     assert!(plan.steps.iter().all(|step| step.host.as_str() != "w-1"));
+}
+
+#[test]
+fn joining_hosts_refreshes_the_file_that_the_cluster_keeps() {
+    let spec = spec();
+    let scope = Scope::Hosts(BTreeSet::from(["w-2".parse().unwrap()]));
+    let manifest = manifest(&spec.kubernetes_version);
+    let plan = plan_cluster(&spec, &bare_facts(&spec), &manifest, &scope).unwrap();
+    let of_whole = whole_plan();
+    let id = "cp-1/upload-config/apply slipway-cluster";
+    let find = |plan: &Plan| {
+        let mut steps = plan.steps.iter();
+        steps.find(|step| step.id.as_str() == id).cloned().unwrap()
+    };
+    assert_eq!(find(&plan).step, find(&of_whole).step);
+    assert!(find(&plan).needs.is_empty());
+}
+
+/// Makes `host` unreachable.
+fn lose(facts: &mut Facts, host: &str) {
+    let failure = Failure::because(format!("{host}: no route"));
+    let state = HostState::Unreached { failure };
+    facts.hosts.insert(host.parse().unwrap(), state);
+}
+
+fn left_out(plan: &Plan) -> Vec<&str> {
+    plan.left_out.iter().map(|it| it.host.as_str()).collect()
+}
+
+/// Returns whether every step needs only steps of the plan.
+fn is_closed(plan: &Plan) -> bool {
+    let ids: BTreeSet<_> = plan.steps.iter().map(|step| &step.id).collect();
+    let mut needs = plan.steps.iter().flat_map(|step| &step.needs);
+    needs.all(|id| ids.contains(id))
+}
+
+#[test]
+fn a_worker_that_is_out_of_reach_is_left_out_and_the_others_are_planned() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    lose(&mut facts, "w-1");
+    let manifest = manifest(&spec.kubernetes_version);
+    let plan = plan_cluster(&spec, &facts, &manifest, &Scope::All).unwrap();
+    assert_eq!(left_out(&plan), ["w-1"]);
+    assert!(is_closed(&plan));
+    let whole = whole_plan();
+    let others = |plan: &Plan| {
+        let steps = plan.steps.iter().filter(|step| {
+            step.host.as_str() != "w-1" && !step.step.describe().contains("node w-1")
+        });
+        steps.map(|step| step.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(others(&plan), others(&whole));
+    assert_eq!(plan.steps.len(), others(&plan).len());
+    let scope = Scope::Hosts(BTreeSet::from(["w-2".parse().unwrap()]));
+    let other = plan_cluster(&spec, &facts, &manifest, &scope).unwrap();
+    assert!(left_out(&other).is_empty(), "nobody asked for w-1");
+}
+
+#[test]
+fn no_plan_is_made_without_the_control_plane_host() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    lose(&mut facts, "cp-1");
+    let manifest = manifest(&spec.kubernetes_version);
+    let error = plan_cluster(&spec, &facts, &manifest, &Scope::All).unwrap_err();
+    assert!(
+        matches!(&error, PlanError::HostNotReached { host } if host.as_str() == "cp-1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn nobody_waits_for_addons_while_a_node_is_down() {
+    let spec = spec();
+    let mut facts = cluster_facts();
+    let manifest = manifest(&spec.kubernetes_version);
+    let waits = |facts: &Facts| {
+        let plan = plan_cluster(&spec, facts, &manifest, &Scope::All).unwrap();
+        let steps = plan.steps.iter().map(|step| step.step.describe());
+        steps.filter(|text| text.contains("is available")).count()
+    };
+    lose(&mut facts, "w-1");
+    assert!(waits(&facts) > 0, "w-1 is no node yet");
+    if let Some(cluster) = &mut facts.cluster {
+        cluster.nodes.push(NodeFacts {
+            name: "w-1".to_owned(),
+            ready: false,
+            roles: Vec::new(),
+            kubelet_version: "v1.36.3".to_owned(),
+            internal_ip: None,
+            unschedulable: false,
+        });
+    }
+    assert_eq!(waits(&facts), 0);
 }
 
 #[test]
@@ -285,6 +381,48 @@ fn one_worker_is_drained_stopped_and_deleted_before_it_is_cleaned() {
     for pair in plan.steps.windows(2) {
         assert_eq!(pair[1].needs, [pair[0].id.clone()]);
     }
+}
+
+#[test]
+fn a_dead_worker_leaves_the_cluster_and_is_not_cleaned() {
+    let mut facts = cluster_facts();
+    lose(&mut facts, "w-1");
+    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let steps: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(
+        steps,
+        [
+            "cp-1/remove-node/cordon and drain node w-1",
+            "cp-1/remove-node/delete node w-1",
+        ]
+    );
+    assert_eq!(plan.steps[1].needs, [plan.steps[0].id.clone()]);
+    assert_eq!(left_out(&plan), ["w-1"]);
+}
+
+#[test]
+fn the_reachable_hosts_are_cleaned_when_the_whole_cluster_ends() {
+    for dead in ALL_HOSTS {
+        let mut facts = cluster_facts();
+        lose(&mut facts, dead);
+        let plan = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap();
+        assert_eq!(left_out(&plan), [dead]);
+        assert!(is_closed(&plan));
+        let hosts: Vec<_> = plan.hosts().iter().map(ToString::to_string).collect();
+        let mut reached = ALL_HOSTS.to_vec();
+        reached.retain(|host| *host != dead);
+        reached.rotate_left(usize::from(dead != "cp-1"));
+        assert_eq!(hosts, reached, "workers first");
+    }
+}
+
+#[test]
+fn a_worker_stays_while_the_control_plane_host_is_out_of_reach() {
+    let mut facts = cluster_facts();
+    facts.cluster = None;
+    lose(&mut facts, "cp-1");
+    let error = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap_err();
+    assert!(matches!(error, PlanError::HostNotReached { .. }), "{error}");
 }
 
 #[test]

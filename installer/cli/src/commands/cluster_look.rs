@@ -1,0 +1,185 @@
+//! Looks at the hosts of a cluster file and plans what is left to do on them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use slipway_api::{Architecture, ClusterSpec, Facts, Finding, HostName, HostSpec, Role, Severity};
+use slipway_bundle::BlobStore;
+use slipway_engine::{EngineError, Fleet, Survey, gather_facts};
+use slipway_planner::{Scope, plan_cluster, preflight};
+
+use crate::args::{ClusterArgs, Output, SourceArgs};
+use crate::cli_error::CliError;
+use crate::exit_code::ExitCode;
+use crate::session::{chosen_hosts, connect, open_blobs};
+use crate::show;
+
+/// Which command it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// All hosts, nothing there yet.
+    Init,
+    /// Hosts that are not nodes yet.
+    Join,
+    /// Whatever differs.
+    Apply,
+    /// Whatever differs, to be shown only: what preflight finds stops nothing.
+    Plan,
+}
+
+impl Intent {
+    /// Returns the command's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Join => "join",
+            Self::Apply => "apply",
+            Self::Plan => "plan",
+        }
+    }
+
+    /// Returns the command that takes in a host which was left out.
+    pub fn again(self) -> &'static str {
+        match self {
+            Self::Init | Self::Join => "join",
+            Self::Apply | Self::Plan => "apply",
+        }
+    }
+}
+
+/// Looks at the hosts of a cluster file and plans what is left to do on them.
+pub(crate) struct ClusterLook<'a> {
+    pub intent: Intent,
+    pub spec: &'a ClusterSpec,
+    /// What preflight found at the last look.
+    pub findings: Vec<Finding>,
+    source: &'a SourceArgs,
+    names: &'a [HostName],
+    output: Output,
+    /// Opened at the first look that preflight lets pass.
+    blobs: Option<Arc<dyn BlobStore>>,
+}
+
+impl<'a> ClusterLook<'a> {
+    /// Returns a look at the hosts that are named; at all of the file where none is.
+    pub fn new(
+        intent: Intent,
+        spec: &'a ClusterSpec,
+        source: &'a SourceArgs,
+        names: &'a [HostName],
+        output: Output,
+    ) -> Self {
+        Self {
+            intent,
+            spec,
+            findings: Vec::new(),
+            source,
+            names,
+            output,
+            blobs: None,
+        }
+    }
+
+    /// Connects to the hosts, the control-plane host always among them: it
+    /// signs certificates and answers for the cluster.
+    pub async fn connect(&self, cluster: &ClusterArgs) -> Result<Fleet, CliError> {
+        let mut hosts: Vec<&HostSpec> = chosen_hosts(self.spec, self.names)?;
+        let first = self.spec.first_control_plane();
+        if !hosts.iter().any(|host| host.name == first.name) {
+            hosts.push(first);
+        }
+        Ok(connect(self.spec, hosts, cluster).await)
+    }
+
+    /// Returns where binaries and images come from, once a look was taken.
+    pub fn blobs(&self) -> Result<Arc<dyn BlobStore>, CliError> {
+        self.blobs.clone().ok_or_else(|| {
+            let mut error = CliError::bad_input("no host was looked at", "report this");
+            error.code = ExitCode::Bug;
+            error
+        })
+    }
+
+    /// Gathers facts, checks them, plans, and asks the hosts what is left to
+    /// do. Warnings are told at the first look.
+    ///
+    /// # Errors
+    /// The control-plane host cannot be reached, preflight finds errors, or no
+    /// plan can be made.
+    pub async fn take(&mut self, fleet: &mut Fleet) -> Result<Survey, CliError> {
+        let facts = gather_facts(fleet, self.spec).await;
+        if fleet.host(&self.spec.first_control_plane().name).is_none() {
+            return Err(EngineError::Unreachable(fleet.unreachable()).into());
+        }
+        let scope = self.scope(&facts)?;
+        let is_first = self.blobs.is_none();
+        // Hosts that were not reached are no error here: they are left out.
+        self.findings = preflight::check(self.spec, &facts.reached(), &scope);
+        if self.intent != Intent::Plan {
+            stop_at_errors(&self.findings, self.output)?;
+        }
+        if is_first && self.output == Output::Text {
+            show::warnings(&self.findings);
+        }
+        let blobs = match &self.blobs {
+            Some(blobs) => Arc::clone(blobs),
+            None => open_blobs(self.spec, self.source, architectures(self.spec, &facts)).await?,
+        };
+        self.blobs = Some(Arc::clone(&blobs));
+        let survey = Survey::take(fleet, facts, |facts| {
+            plan_cluster(self.spec, facts, blobs.manifest(), &scope)
+        });
+        Ok(survey.await?)
+    }
+
+    fn scope(&self, facts: &Facts) -> Result<Scope, CliError> {
+        let named: BTreeSet<HostName> = self.names.iter().cloned().collect();
+        match self.intent {
+            Intent::Init | Intent::Apply | Intent::Plan if named.is_empty() => Ok(Scope::All),
+            Intent::Init | Intent::Apply | Intent::Plan => Ok(Scope::Hosts(named)),
+            Intent::Join => {
+                if facts.cluster.is_none() {
+                    return Err(CliError::bad_input(
+                        "there is no cluster to join yet: its API server does not answer",
+                        "bring it up first: `slipway init -f cluster.yaml`",
+                    ));
+                }
+                // Nodes that are complete drop out by themselves: their steps are satisfied.
+                let new = self
+                    .spec
+                    .hosts_with_role(Role::Worker)
+                    .filter(|host| named.is_empty() || named.contains(&host.name));
+                Ok(Scope::Hosts(new.map(|host| host.name.clone()).collect()))
+            }
+        }
+    }
+}
+
+fn stop_at_errors(findings: &[Finding], output: Output) -> Result<(), CliError> {
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let errors = findings.iter().filter(is_error).count();
+    if errors == 0 {
+        return Ok(());
+    }
+    show::findings_of_run(findings, output);
+    let checks = if errors == 1 {
+        "check speaks"
+    } else {
+        "checks speak"
+    };
+    let mut error = CliError::bad_input(
+        format!("{errors} preflight {checks} against it"),
+        "mend what is named above; `--ignore-preflight-errors ID` goes on in spite of a check",
+    );
+    error.code = ExitCode::Preflight;
+    Err(error)
+}
+
+fn architectures(spec: &ClusterSpec, facts: &Facts) -> Vec<Architecture> {
+    let of_hosts = spec
+        .hosts
+        .iter()
+        .filter_map(|host| Some(facts.host(&host.name)?.architecture));
+    let once: BTreeSet<Architecture> = of_hosts.collect();
+    once.into_iter().collect()
+}

@@ -1,0 +1,13 @@
+//! Runs against fake hosts, which die, hang and refuse where they are told to.
+
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod fakes;
+#[cfg(test)]
+mod lost_hosts;
+#[cfg(test)]
+mod runs;
+#[cfg(test)]
+#[path = "../../../planner/tests/planner/support.rs"]
+mod support;
