@@ -48,17 +48,7 @@ pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFa
     let nodes = nodes.map_err(failed("list nodes".to_owned()))?;
     Ok(Some(ClusterFacts {
         api_server_version: version.map_err(failed("read the API server's version".to_owned()))?,
-        nodes: nodes
-            .into_iter()
-            .map(|node| NodeFacts {
-                name: node.name,
-                ready: node.ready,
-                roles: node.roles,
-                kubelet_version: node.kubelet_version,
-                internal_ip: node.internal_ip,
-                unschedulable: node.unschedulable,
-            })
-            .collect(),
+        nodes: nodes.into_iter().map(NodeFacts::from).collect(),
         certificates: gather_certificates(root),
         unhealthy,
     }))

@@ -1,6 +1,6 @@
 //! Runs the host's own programs.
 
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -19,20 +19,10 @@ const STDERR_CHARACTERS: usize = 600;
 /// It cannot be started, takes longer than three minutes, or exits non-zero.
 pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<String, AgentError> {
     let command = format!("{program} {}", arguments.join(" "));
-    let mut child = Command::new(program);
-    child
-        .args(arguments)
-        .env("LC_ALL", "C")
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = match tokio::time::timeout(LIMIT, child.output()).await {
-        Ok(Ok(output)) => output,
-        Ok(Err(source)) => return Err(AgentError::Spawn { command, source }),
-        Err(_) => {
+    let output = match output(program, arguments, LIMIT).await {
+        Some(Ok(output)) => output,
+        Some(Err(source)) => return Err(AgentError::Spawn { command, source }),
+        None => {
             return Err(AgentError::Command {
                 command,
                 status: format!("ended after {} s", LIMIT.as_secs()),
@@ -51,4 +41,32 @@ pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<String, Age
         status: output.status.to_string(),
         stderr: stderr.chars().skip(skipped).collect(),
     })
+}
+
+/// Runs a program that only looks something up, and returns what it printed on
+/// stdout however it ended; nothing where it is missing or takes longer than `limit`.
+pub(crate) async fn glance(program: &str, arguments: &[&str], limit: Duration) -> String {
+    match output(program, arguments, limit).await {
+        Some(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Some(Err(_)) | None => String::new(),
+    }
+}
+
+/// Returns how a program ended; none where it was ended at its limit.
+async fn output(
+    program: &str,
+    arguments: &[&str],
+    limit: Duration,
+) -> Option<std::io::Result<Output>> {
+    let mut child = Command::new(program);
+    child
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .env(
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    tokio::time::timeout(limit, child.output()).await.ok()
 }

@@ -1,10 +1,22 @@
 //! What hosts and cluster are like right now.
 
-use std::collections::BTreeMap;
+mod kernel_options;
+mod leftovers;
+mod resolver;
+mod software;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use kernel_options::{KERNEL_OPTIONS, KernelOption};
+pub use leftovers::Leftovers;
+pub use resolver::ResolverFacts;
+pub use software::{Package, SelinuxFacts, SoftwareFacts};
 
 use crate::{Architecture, Failure, HostName, LeftOut};
 
@@ -89,13 +101,18 @@ pub struct HostFacts {
     pub links: Vec<Link>,
     /// The interface of the default route.
     pub default_route: Option<String>,
-    /// Whether some route covers the Services' subnet is judged from these:
-    /// destination networks of the main table, `0.0.0.0/0` for the default route.
-    pub routes: Vec<String>,
+    /// The routes of the main table, IPv4 and IPv6.
+    pub routes: Vec<Route>,
     /// 1 or 2; hybrid counts as 1, as it does for kubeadm.
     pub cgroup_version: u8,
-    /// The cgroup controllers that are available.
+    /// The cgroup controllers that are available, those included that cgroup v2
+    /// has without listing them.
     pub cgroup_controllers: Vec<String>,
+    /// Which of [`KERNEL_OPTIONS`] the kernel was built with, built in or as
+    /// modules; none where its configuration is nowhere to be found.
+    pub kernel_options: Option<BTreeSet<String>>,
+    /// Modules that this kernel certainly does not have.
+    pub absent_modules: Vec<String>,
     /// Whether overlay is a known file system.
     pub overlay: bool,
     /// Whether bridged packets can be filtered: /proc/sys/net/bridge exists.
@@ -127,6 +144,19 @@ pub struct HostFacts {
     pub resolv_conf: Option<String>,
     /// Folders with CA certificates that static Pods mount, as kubeadm looks for them.
     pub ca_certificate_dirs: Vec<String>,
+    /// The resolver that pods are given, from `resolv_conf` or /etc/resolv.conf.
+    pub resolver: ResolverFacts,
+    /// What is installed and set up beside Kubernetes.
+    pub software: SoftwareFacts,
+}
+
+/// A route of the main table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Route {
+    /// Where it leads; `0.0.0.0/0` or `::/0` for a default route.
+    pub destination: IpNet,
+    /// The link it leads through.
+    pub link: String,
 }
 
 /// A listening TCP socket.
@@ -149,15 +179,25 @@ pub struct Link {
     pub addresses: Vec<IpAddr>,
     /// Its MTU.
     pub mtu: u32,
+    /// What software made it, as the kernel says: `vxlan`, `bridge`, `wlan`;
+    /// none for most.
+    pub kind: Option<String>,
 }
 
 /// A file system's space.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Disk {
-    /// In all.
+    /// The file system, the same text for paths that share one.
+    pub file_system: String,
+    /// Bytes in all.
     pub total: u64,
-    /// Available to root.
+    /// Bytes that are available without root's reserve.
     pub available: u64,
+    /// Inodes in all; 0 where the file system makes them as needed.
+    pub inodes: u64,
+    /// Inodes that are free.
+    pub available_inodes: u64,
 }
 
 /// A container runtime.
@@ -205,6 +245,9 @@ pub struct ExistingCluster {
     pub manifests: Vec<String>,
     /// Whether kubelet.conf is there.
     pub kubelet_conf: bool,
+    /// Whether bootstrap-kubelet.conf is there.
+    #[serde(default)]
+    pub bootstrap_conf: bool,
     /// Whether admin.conf is there.
     pub admin_conf: bool,
     /// Whether etcd's folder has content.
@@ -215,6 +258,9 @@ pub struct ExistingCluster {
     pub ca_sha256: Option<crate::Sha256Digest>,
     /// The name inside the kubelet's client certificate, without `system:node:`.
     pub node_name: Option<String>,
+    /// What pods' networks leave behind, or use where there is a cluster.
+    #[serde(default)]
+    pub leftovers: Leftovers,
 }
 
 /// A cluster's facts, seen from a control-plane host.
@@ -247,6 +293,9 @@ pub struct NodeFacts {
     pub internal_ip: Option<String>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
+    /// The part of the pods' subnet that is its own.
+    #[serde(default)]
+    pub pod_subnet: Option<String>,
 }
 
 /// A certificate on a host.

@@ -27,7 +27,8 @@ pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageB
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};
 pub use facts::{
     CertificateSummary, ClusterFacts, Disk, ExistingCluster, Facts, HostFacts, HostState,
-    KubeletFacts, Link, Listener, NodeFacts, RuntimeFacts,
+    KERNEL_OPTIONS, KernelOption, KubeletFacts, Leftovers, Link, Listener, NodeFacts, Package,
+    ResolverFacts, Route, RuntimeFacts, SelinuxFacts, SoftwareFacts,
 };
 pub use failure::Failure;
 pub use finding::{Finding, Severity};

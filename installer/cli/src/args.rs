@@ -140,6 +140,8 @@ pub(crate) struct PlanArgs {
 pub(crate) struct PreflightArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Only these hosts; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<HostName>,

@@ -7,8 +7,8 @@ use slipway_api::step::{
     WriteFile,
 };
 use slipway_api::{
-    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, HostName, ImageReference, Phase,
-    RUNC_VERSION, Role, Step, StepId, paths,
+    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, ClusterSpec, HostName, ImageReference,
+    Phase, RUNC_VERSION, Role, Step, StepId, paths,
 };
 use slipway_templates::{
     ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad, RegistryHosts,
@@ -44,7 +44,7 @@ pub(crate) fn add_install(
     );
     let marker = builder.add(host, Phase::Install, Step::WriteFile(marker), &[]);
     let marker = [marker];
-    let mut all = add_kernel(builder, host, &marker);
+    let mut all = add_kernel(builder, input.spec, host, &marker);
     let runtime = add_runtime(builder, input, &marker)?;
     let plugins = archive(
         input,
@@ -151,6 +151,7 @@ fn adopted_socket(input: &HostInput<'_>) -> Option<String> {
 /// Adds the kernel modules and sysctls that Kubernetes needs, now and at every boot.
 pub(crate) fn add_kernel(
     builder: &mut PlanBuilder,
+    spec: &ClusterSpec,
     host: &HostName,
     needs: &[StepId],
 ) -> Vec<StepId> {
@@ -163,7 +164,8 @@ pub(crate) fn add_kernel(
     );
     let modules = ["overlay", "br_netfilter"].map(str::to_owned).to_vec();
     let loaded = add(Step::LoadModules(LoadModules { modules }), needs);
-    let text = Sysctl { ipv6: false }.render().expect(render);
+    let ipv6 = spec.networking.has_ipv6();
+    let text = Sysctl { ipv6 }.render().expect(render);
     let settings = add(
         Step::WriteFile(WriteFile::new(paths::SYSCTL_FILE, 0o644, text)),
         needs,
@@ -174,6 +176,8 @@ pub(crate) fn add_kernel(
         ("net.ipv4.ip_forward", "1"),
     ]
     .into_iter()
+    .chain(ipv6.then_some(("net.ipv6.conf.all.forwarding", "1")))
+    .chain(ipv6.then_some(("net.ipv6.conf.default.forwarding", "1")))
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
     // The bridge sysctls exist only once br_netfilter is loaded.

@@ -12,7 +12,7 @@ pub fn plan_fixes(spec: &ClusterSpec, facts: &Facts, scope: &Scope) -> Plan {
     let mut builder = PlanBuilder::default();
     for host in spec.hosts.iter().filter(|host| scope.includes(&host.name)) {
         if facts.host(&host.name).is_some() {
-            add_kernel(&mut builder, &host.name, &[]);
+            add_kernel(&mut builder, spec, &host.name, &[]);
         }
     }
     let is_wanted = |it: &LeftOut| scope.includes(&it.host);

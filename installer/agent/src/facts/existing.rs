@@ -1,14 +1,23 @@
 //! What Kubernetes left or keeps on this host.
 
+use std::net::IpAddr;
 use std::path::Path;
 
-use slipway_api::{ExistingCluster, Sha256Digest, paths};
+use ipnet::IpNet;
+use slipway_api::{ExistingCluster, Leftovers, Sha256Digest, paths};
 use slipway_pki::{CertificateFacts, public_key_pin};
 
 use crate::server::under;
+use crate::steps::count_chains;
+
+/// Where flannel writes the subnets that its CNI plugin uses.
+const FLANNEL_SUBNET_FILE: &str = "/run/flannel/subnet.env";
+
+/// Where CNI's host-local plugin keeps the addresses it gave away.
+const LEASES_DIR: &str = "/var/lib/cni/networks";
 
 /// Returns what is there of a cluster.
-pub(super) fn gather_existing(root: &Path) -> ExistingCluster {
+pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
     let authority = std::fs::read_to_string(under(root, paths::CLUSTER_CA)).ok();
     let entries = |path: &str| {
         std::fs::read_dir(under(root, path))
@@ -22,11 +31,13 @@ pub(super) fn gather_existing(root: &Path) -> ExistingCluster {
         .collect();
     manifests.sort();
     let marker = std::fs::read_to_string(under(root, paths::CLUSTER_MARKER)).ok();
+    let is_member = marker.is_some();
     ExistingCluster {
         runtime_is_ours: under(root, paths::RUNTIME_MARKER).exists(),
         slipway_cluster: marker.map(|name| name.trim().to_owned()),
         manifests,
         kubelet_conf: under(root, paths::KUBELET_CONF).exists(),
+        bootstrap_conf: under(root, paths::BOOTSTRAP_KUBELET_CONF).exists(),
         admin_conf: under(root, paths::ADMIN_CONF).exists(),
         etcd_data: entries(paths::ETCD_DIR).next().is_some(),
         ca_pin: authority
@@ -34,7 +45,43 @@ pub(super) fn gather_existing(root: &Path) -> ExistingCluster {
             .and_then(|pem| public_key_pin(pem).ok()),
         ca_sha256: authority.as_deref().map(Sha256Digest::of),
         node_name: node_name(root),
+        leftovers: gather_leftovers(root, is_member).await,
     }
+}
+
+/// Returns what pods' networks left; chains are counted only where nobody
+/// should have any, since a node has thousands.
+async fn gather_leftovers(root: &Path, is_member: bool) -> Leftovers {
+    let flannel = std::fs::read_to_string(under(root, FLANNEL_SUBNET_FILE)).unwrap_or_default();
+    let network = |key: &str| {
+        let value = flannel.lines().find_map(|line| line.strip_prefix(key))?;
+        value.trim().parse::<IpNet>().ok()
+    };
+    Leftovers {
+        flannel_network: network("FLANNEL_NETWORK="),
+        flannel_subnet: network("FLANNEL_SUBNET=").map(|subnet| subnet.trunc()),
+        cni_leases: count_leases(root),
+        chains: if is_member { 0 } else { count_chains().await },
+    }
+}
+
+/// Returns how many addresses the host-local plugin holds: it keeps a file for each.
+fn count_leases(root: &Path) -> u32 {
+    let networks = std::fs::read_dir(under(root, LEASES_DIR));
+    let leases = networks
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|network| std::fs::read_dir(network.path()).ok())
+        .flatten()
+        .flatten()
+        .filter(|lease| {
+            let name = lease.file_name();
+            name.to_str()
+                .is_some_and(|name| name.parse::<IpAddr>().is_ok())
+        })
+        .count();
+    u32::try_from(leases).unwrap_or(u32::MAX)
 }
 
 /// Returns the name in the kubelet's client certificate.
@@ -48,4 +95,34 @@ fn node_name(root: &Path) -> Option<String> {
         .common_name
         .strip_prefix("system:node:")
         .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn traces_of_a_pods_network_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = under(folder.path(), path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(
+            FLANNEL_SUBNET_FILE,
+            "FLANNEL_NETWORK=10.42.0.0/16\nFLANNEL_SUBNET=10.42.3.1/24\nFLANNEL_MTU=1450\n",
+        );
+        for name in ["10.42.3.7", "10.42.3.8", "last_reserved_ip.0", "lock"] {
+            write(&format!("{LEASES_DIR}/cbr0/{name}"), "");
+        }
+        let found = gather_leftovers(folder.path(), true).await;
+        let expected = Leftovers {
+            flannel_network: "10.42.0.0/16".parse().ok(),
+            flannel_subnet: "10.42.3.0/24".parse().ok(),
+            cni_leases: 2,
+            chains: 0,
+        };
+        assert_eq!(found, expected);
+    }
 }

@@ -2,15 +2,18 @@
 
 mod cgroups;
 mod existing;
+mod kernel;
 mod network;
+mod packages;
 mod programs;
+mod software;
 mod space;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use slipway_api::HostFacts;
+use slipway_api::{HostFacts, ResolverFacts};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use crate::server::under;
@@ -38,6 +41,9 @@ const CA_CERTIFICATE_DIRS: [&str; 5] = [
     "/usr/local/share/ca-certificates",
 ];
 
+/// The resolver's usual file.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
 /// The bit of CAP_SYS_RESOURCE in a capability set.
 const CAP_SYS_RESOURCE: u64 = 1 << 24;
 
@@ -62,17 +68,24 @@ pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
             .map(|text| text.trim().to_owned())
             .filter(|text| !text.is_empty())
     };
-    let routes = network::parse_routes(&read("/proc/net/route").unwrap_or_default());
-    let (runtime, kubelet) = tokio::join!(
+    let routes = network::gather_routes(root);
+    let (runtime, kubelet, existing, software, container) = tokio::join!(
         programs::gather_runtime(root),
-        programs::gather_kubelet(root)
+        programs::gather_kubelet(root),
+        existing::gather_existing(root),
+        software::gather_software(root),
+        gather_container()
     );
+    let kernel = uname.release().to_string_lossy().into_owned();
+    let build = kernel::KernelBuild::read(root, &kernel);
+    let resolv_conf = gather_resolv_conf(root);
+    let resolver = read(resolv_conf.as_deref().unwrap_or(RESOLV_CONF)).unwrap_or_default();
     Ok(HostFacts {
         observed_at: Timestamp::now(),
         hostname: uname.nodename().to_string_lossy().into_owned(),
         architecture,
         os: parse_os_release(&read("/etc/os-release").unwrap_or_default()),
-        kernel: uname.release().to_string_lossy().into_owned(),
+        kernel,
         cpus: system.as_ref().map_or(0, |system| {
             u32::try_from(system.cpus().len()).unwrap_or(u32::MAX)
         }),
@@ -80,11 +93,13 @@ pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
         swap: parse_swaps(&read("/proc/swaps").unwrap_or_default()),
         machine_id: trimmed("/etc/machine-id"),
         product_uuid: trimmed("/sys/class/dmi/id/product_uuid"),
-        links: network::gather_links(),
-        default_route: routes.default_interface,
-        routes: routes.destinations,
+        links: network::gather_links(root),
+        default_route: network::default_link(&routes),
+        routes,
         cgroup_version: cgroups::version(root),
         cgroup_controllers: cgroups::controllers(root),
+        kernel_options: build.options(),
+        absent_modules: build.absent_modules(),
         overlay: module_works("overlay"),
         bridge_netfilter: module_works("br_netfilter"),
         sysctls: gather_sysctls(root),
@@ -92,13 +107,15 @@ pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
         disks: space::gather_disks(root),
         runtime,
         kubelet,
-        existing: existing::gather_existing(root),
+        existing,
         missing_programs: programs::missing_programs(),
         can_raise_limits: has_sys_resource(&read("/proc/self/status").unwrap_or_default()),
-        container: gather_container().await,
+        container,
         noexec: space::noexec_paths(root),
         is_root: rustix::process::geteuid().is_root(),
-        resolv_conf: gather_resolv_conf(root),
+        resolver: ResolverFacts::parse(&resolver),
+        resolv_conf,
+        software,
         ca_certificate_dirs: CA_CERTIFICATE_DIRS
             .iter()
             .filter(|path| under(root, path).is_dir())
@@ -132,7 +149,7 @@ async fn gather_container() -> Option<String> {
 /// Returns systemd-resolved's own file where it serves this host: the usual
 /// one names the local stub, which pods cannot reach. kubeadm does the same.
 fn gather_resolv_conf(root: &Path) -> Option<String> {
-    let usual = std::fs::read_to_string(under(root, "/etc/resolv.conf")).unwrap_or_default();
+    let usual = std::fs::read_to_string(under(root, RESOLV_CONF)).unwrap_or_default();
     let resolved = "/run/systemd/resolve/resolv.conf";
     let is_stub = usual
         .lines()

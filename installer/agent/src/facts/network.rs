@@ -1,10 +1,14 @@
 //! Links, routes and listening ports.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
-use slipway_api::{Link, Listener};
+use ipnet::IpNet;
+use slipway_api::{Link, Listener, Route};
 use sysinfo::Networks;
+
+use crate::server::under;
 
 /// The hardware address of links that have none.
 const NO_MAC: &str = "00:00:00:00:00:00";
@@ -12,8 +16,15 @@ const NO_MAC: &str = "00:00:00:00:00:00";
 /// The state of a listening socket in /proc/net/tcp.
 const LISTEN: &str = "0A";
 
+/// The kernel's flag of a route that refuses packets (`RTF_REJECT`).
+const REJECTS: u32 = 0x0200;
+
+/// The kernel's flags of IPv6 routes that nobody set: an own address
+/// (`RTF_LOCAL`), a cached entry (`RTF_CACHE`).
+const NOT_SET: u32 = 0x8000_0000 | 0x0100_0000;
+
 /// Returns all links but loopback.
-pub(super) fn gather_links() -> Vec<Link> {
+pub(super) fn gather_links(root: &Path) -> Vec<Link> {
     let Ok(networks) = Networks::new_with_refreshed_list() else {
         return Vec::new();
     };
@@ -29,44 +40,84 @@ pub(super) fn gather_links() -> Vec<Link> {
                 .map(|network| network.addr)
                 .collect(),
             mtu: u32::try_from(data.mtu()).unwrap_or(u32::MAX),
+            kind: link_kind(root, &name.to_string_lossy()),
         })
         .collect();
     links.sort_by(|a, b| a.name.cmp(&b.name));
     links
 }
 
-/// The IPv4 routes of the main table.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Routes {
-    /// The interface of the default route.
-    pub default_interface: Option<String>,
-    /// All destinations, as networks.
-    pub destinations: Vec<String>,
+/// Returns what the kernel says a link is; nothing for ordinary ones.
+fn link_kind(root: &Path, name: &str) -> Option<String> {
+    let path = under(root, "/sys/class/net").join(name).join("uevent");
+    let text = std::fs::read_to_string(path).ok()?;
+    let kind = text.lines().find_map(|line| line.strip_prefix("DEVTYPE="));
+    kind.map(str::to_owned)
+}
+
+/// Returns the routes of the main table, IPv4 and IPv6.
+pub(super) fn gather_routes(root: &Path) -> Vec<Route> {
+    let read = |path: &str| std::fs::read_to_string(under(root, path)).unwrap_or_default();
+    let mut routes = parse_routes(&read("/proc/net/route"));
+    routes.extend(parse_ipv6_routes(&read("/proc/net/ipv6_route")));
+    routes.sort();
+    routes.dedup();
+    routes
+}
+
+/// Returns the link of the first IPv4 default route.
+pub(super) fn default_link(routes: &[Route]) -> Option<String> {
+    let is_default =
+        |route: &&Route| route.destination.prefix_len() == 0 && route.destination.addr().is_ipv4();
+    routes
+        .iter()
+        .find(is_default)
+        .map(|route| route.link.clone())
 }
 
 /// Parses /proc/net/route, whose addresses are hexadecimal in host byte order.
-pub(super) fn parse_routes(text: &str) -> Routes {
-    let mut routes = Routes::default();
-    for line in text.lines().skip(1) {
+fn parse_routes(text: &str) -> Vec<Route> {
+    let route = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        let [interface, destination, _, _, _, _, _, mask, ..] = fields[..] else {
-            continue;
+        let [link, destination, _, flags, _, _, _, mask, ..] = fields[..] else {
+            return None;
         };
-        let address = |hex: &str| {
-            u32::from_str_radix(hex, 16)
-                .ok()
-                .map(|raw| Ipv4Addr::from(raw.to_ne_bytes()))
-        };
-        let (Some(destination), Some(mask)) = (address(destination), address(mask)) else {
-            continue;
-        };
-        let length = u32::from(mask).leading_ones();
-        if length == 0 && routes.default_interface.is_none() {
-            routes.default_interface = Some(interface.to_owned());
+        let number = |hex: &str| u32::from_str_radix(hex, 16).ok();
+        let address = |hex: &str| Some(Ipv4Addr::from(number(hex)?.to_ne_bytes()));
+        if number(flags)? & REJECTS != 0 {
+            return None;
         }
-        routes.destinations.push(format!("{destination}/{length}"));
-    }
-    routes
+        let length = u32::from(address(mask)?).leading_ones();
+        named_route(link, address(destination)?.into(), length)
+    };
+    text.lines().skip(1).filter_map(route).collect()
+}
+
+/// Parses /proc/net/ipv6_route: no heading, addresses hexadecimal in network
+/// byte order. Routes of multicast and of links themselves are left out.
+fn parse_ipv6_routes(text: &str) -> Vec<Route> {
+    let route = |line: &str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [destination, length, _, _, _, _, _, _, flags, link] = fields[..] else {
+            return None;
+        };
+        let destination = Ipv6Addr::from(u128::from_str_radix(destination, 16).ok()?);
+        let length = u32::from_str_radix(length, 16).ok()?;
+        let flags = u32::from_str_radix(flags, 16).ok()?;
+        let is_link_s = destination.is_multicast() || destination.is_unicast_link_local();
+        if link == "lo" || is_link_s || flags & (REJECTS | NOT_SET) != 0 {
+            return None;
+        }
+        named_route(link, destination.into(), length)
+    };
+    text.lines().filter_map(route).collect()
+}
+
+fn named_route(link: &str, destination: IpAddr, length: u32) -> Option<Route> {
+    Some(Route {
+        destination: IpNet::new(destination, u8::try_from(length).ok()?).ok()?,
+        link: link.to_owned(),
+    })
 }
 
 /// Returns the TCP sockets that listen, by port.
@@ -139,14 +190,54 @@ fn programs_by_socket() -> BTreeMap<String, String> {
 mod tests {
     use super::*;
 
+    fn shown(routes: &[Route]) -> Vec<String> {
+        let route = |route: &Route| format!("{} {}", route.destination, route.link);
+        routes.iter().map(route).collect()
+    }
+
     #[test]
-    fn routes_are_read_from_the_kernel_s_table() {
+    fn routes_are_read_from_the_kernel_s_table_without_those_that_refuse() {
         let text = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
                     eth0\t00000000\t0100004D\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-                    eth0\t00004D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+                    eth0\t00004D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                    *\t0000A8C0\t00000000\t0200\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
         let routes = parse_routes(text);
-        assert_eq!(routes.default_interface.as_deref(), Some("eth0"));
-        assert_eq!(routes.destinations, ["0.0.0.0/0", "10.77.0.0/24"]);
+        assert_eq!(shown(&routes), ["0.0.0.0/0 eth0", "10.77.0.0/24 eth0"]);
+        assert_eq!(default_link(&routes).as_deref(), Some("eth0"));
+    }
+
+    #[test]
+    fn ipv6_routes_are_those_that_somebody_set() {
+        let line = |destination: &str, length: &str, flags: &str, link: &str| {
+            let none = "0".repeat(32);
+            format!(
+                "{destination} {length} {none} 00 {none} 00000400 00000001 00000000 {flags} {link}\n"
+            )
+        };
+        let text = [
+            line("fd000000000000000000000000000000", "40", "00000001", "eth0"),
+            line("fd000000000000000000000000000007", "80", "80200001", "eth0"),
+            line("fe800000000000000000000000000000", "40", "00000001", "eth0"),
+            line("ff000000000000000000000000000000", "08", "00000001", "eth0"),
+            line(&"0".repeat(32), "00", "00000003", "eth0"),
+            line(&"0".repeat(32), "00", "00200200", "lo"),
+        ]
+        .concat();
+        let routes = parse_ipv6_routes(&text);
+        assert_eq!(shown(&routes), ["fd00::/64 eth0", "::/0 eth0"]);
+        assert_eq!(default_link(&routes), None);
+    }
+
+    #[test]
+    fn a_link_s_kind_is_the_kernel_s_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("sys/class/net/flannel.1");
+        std::fs::create_dir_all(&link).unwrap();
+        let text = "DEVTYPE=vxlan\nINTERFACE=flannel.1\nIFINDEX=4\n";
+        std::fs::write(link.join("uevent"), text).unwrap();
+        let kind = link_kind(folder.path(), "flannel.1");
+        assert_eq!(kind.as_deref(), Some("vxlan"));
+        assert_eq!(link_kind(folder.path(), "eth0"), None);
     }
 
     #[test]

@@ -17,9 +17,9 @@ const SOCKETS: [&str; 3] = [
     "/run/cri-dockerd.sock",
 ];
 
-/// Programs that kubelet and kube-proxy call on the host. Source: kubeadm's
-/// `FileExisting` checks.
-const NEEDED: [&str; 3] = ["losetup", "mount", "cp"];
+/// Programs that the kubelet calls on the host (source: kubeadm's `FileExisting`
+/// checks), and `ip` and `modprobe`, which Slipway calls.
+const NEEDED: [&str; 5] = ["losetup", "mount", "cp", "ip", "modprobe"];
 
 /// Folders that are searched for programs.
 const FOLDERS: [&str; 6] = [
@@ -90,7 +90,22 @@ pub(super) fn missing_programs() -> Vec<String> {
         .collect()
 }
 
-fn find_program(root: &Path, name: &str) -> Option<PathBuf> {
+/// Returns the runtimes' sockets that somebody listens on.
+pub(super) async fn sockets_in_use(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for socket in SOCKETS {
+        if tokio::net::UnixStream::connect(under(root, socket))
+            .await
+            .is_ok()
+        {
+            found.push(socket.to_owned());
+        }
+    }
+    found
+}
+
+/// Returns a program's path; the first one that a shell of root's would take.
+pub(super) fn find_program(root: &Path, name: &str) -> Option<PathBuf> {
     FOLDERS
         .iter()
         .map(|folder| under(root, folder).join(name))

@@ -1,6 +1,7 @@
 //! Space on the file systems that Kubernetes uses.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -9,8 +10,10 @@ use slipway_api::{Disk, paths};
 use crate::server::under;
 
 /// The folders whose file systems fill up.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 7] = [
     "/",
+    paths::BIN_DIR,
+    paths::CNI_BIN_DIR,
     paths::KUBELET_DIR,
     "/var/lib/containerd",
     paths::ETCD_DIR,
@@ -25,13 +28,22 @@ const PROGRAM_FOLDERS: [&str; 4] = [
     "/var/lib/containerd",
 ];
 
-/// Returns the space below each folder, in bytes.
+/// Returns the space below each folder.
 pub(super) fn gather_disks(root: &Path) -> BTreeMap<String, Disk> {
     let space = |folder: &&str| {
-        let found = statvfs(nearest(&under(root, folder))).ok()?;
+        let path = nearest(&under(root, folder));
+        let found = statvfs(&path).ok()?;
+        let device = std::fs::metadata(&path).ok()?.dev();
         let disk = Disk {
+            file_system: format!(
+                "{}:{}",
+                rustix::fs::major(device),
+                rustix::fs::minor(device)
+            ),
             total: found.f_blocks * found.f_frsize,
             available: found.f_bavail * found.f_frsize,
+            inodes: found.f_files,
+            available_inodes: found.f_ffree,
         };
         Some(((*folder).to_owned(), disk))
     };

@@ -26,6 +26,8 @@ pub struct NodeSummary {
     pub internal_ip: Option<String>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
+    /// The part of the pods' subnet that is its own.
+    pub pod_subnet: Option<String>,
     /// Its operating system, as os-release names it.
     pub os_image: String,
     /// Its container runtime, for example `containerd://2.4.2`.
@@ -43,6 +45,7 @@ impl From<NodeSummary> for NodeFacts {
             kubelet_version: node.kubelet_version,
             internal_ip: node.internal_ip,
             unschedulable: node.unschedulable,
+            pod_subnet: node.pod_subnet,
         }
     }
 }
@@ -59,7 +62,7 @@ impl From<Node> for NodeSummary {
         roles.sort();
         let name = node.name_any();
         let created_at = node.creation_timestamp().map(|time| time.0);
-        let unschedulable = node.spec.and_then(|spec| spec.unschedulable);
+        let spec = node.spec.unwrap_or_default();
         let status = node.status.unwrap_or_default();
         let ready = is_status_ready(&status);
         let internal_ip = status
@@ -75,7 +78,8 @@ impl From<Node> for NodeSummary {
             roles,
             kubelet_version: info.kubelet_version,
             internal_ip,
-            unschedulable: unschedulable.unwrap_or(false),
+            unschedulable: spec.unschedulable.unwrap_or(false),
+            pod_subnet: spec.pod_cidr,
             os_image: info.os_image,
             container_runtime: info.container_runtime_version,
             created_at,
@@ -139,7 +143,7 @@ mod tests {
                     "kubernetes.io/hostname": "cp-1",
                 },
             },
-            "spec": { "unschedulable": true },
+            "spec": { "unschedulable": true, "podCIDR": "10.244.3.0/24" },
             "status": {
                 "conditions": [ { "type": "Ready", "status": "True" } ],
                 "addresses": [
@@ -153,6 +157,7 @@ mod tests {
         assert_eq!(summary.roles, ["control-plane"]);
         assert_eq!(summary.internal_ip.as_deref(), Some("192.0.2.11"));
         assert!(summary.ready && summary.unschedulable);
+        assert_eq!(summary.pod_subnet.as_deref(), Some("10.244.3.0/24"));
         assert_eq!(
             summary.created_at,
             Some("2026-11-21T09:00:00Z".parse().unwrap())

@@ -20,6 +20,7 @@ use crate::context::Context;
 
 pub(crate) use cluster::{client, failed};
 pub(crate) use kubelet_certificates::{prepare_request, sign_request};
+pub(crate) use rules::count_chains;
 pub(crate) use system::module_works;
 pub(crate) use units::is_active as unit_is_active;
 

@@ -5,6 +5,7 @@
 //! may hold rules of either.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use slipway_api::Check;
 use slipway_api::step::RemoveRules;
@@ -20,6 +21,12 @@ const BACKENDS: [(&str, &str); 4] = [
     ("iptables-legacy-save", "iptables-legacy-restore"),
     ("ip6tables-legacy-save", "ip6tables-legacy-restore"),
 ];
+
+/// What Kubernetes' chains begin with.
+const CHAIN_PREFIXES: [&str; 3] = ["KUBE-", "CNI-", "FLANNEL-"];
+
+/// How long listing all rules may take where nobody waits for a step.
+const GLANCE_LIMIT: Duration = Duration::from_secs(3);
 
 pub(super) async fn check_rules(step: &RemoveRules) -> Result<Check, AgentError> {
     let mut found = BTreeSet::new();
@@ -51,6 +58,26 @@ pub(super) async fn apply_rules(step: &RemoveRules, context: &Context) -> Result
         restored?;
     }
     Ok(())
+}
+
+/// Returns how many chains of Kubernetes are there. The legacy backend is asked
+/// only where it has tables: the question alone would make them.
+pub(crate) async fn count_chains() -> u32 {
+    let prefixes = CHAIN_PREFIXES.map(str::to_owned);
+    let has_tables =
+        |list: &str| std::fs::read_to_string(list).is_ok_and(|tables| !tables.trim().is_empty());
+    let has_legacy = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]
+        .into_iter()
+        .any(has_tables);
+    let mut found = BTreeSet::new();
+    for (save, _) in BACKENDS {
+        if save.contains("legacy") && !has_legacy {
+            continue;
+        }
+        let rules = command::glance(save, &[], GLANCE_LIMIT).await;
+        found.extend(our_chains(&rules, &prefixes));
+    }
+    u32::try_from(found.len()).unwrap_or(u32::MAX)
 }
 
 fn is_ours(chain: &str, prefixes: &[String]) -> bool {

@@ -113,6 +113,15 @@ pub struct Addons {
     pub metrics_server: bool,
 }
 
+impl Networking {
+    /// Returns whether pods or Services have IPv6 addresses.
+    pub fn has_ipv6(&self) -> bool {
+        [self.pod_subnet, self.service_subnet]
+            .iter()
+            .any(|subnet| matches!(subnet, IpNet::V6(_)))
+    }
+}
+
 impl ClusterSpec {
     /// Returns the hosts with `role`, in the file's order.
     pub fn hosts_with_role(&self, role: Role) -> impl Iterator<Item = &HostSpec> {

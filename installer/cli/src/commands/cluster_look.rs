@@ -112,24 +112,44 @@ impl<'a> ClusterLook<'a> {
             return Err(EngineError::Unreachable(fleet.unreachable()).into());
         }
         let scope = self.scope(&facts)?;
-        let is_first = self.blobs.is_none();
-        // Hosts that were not reached are no error here: they are left out.
-        self.findings = preflight::check(self.spec, &facts.reached(), &scope);
-        if self.intent != Intent::Plan {
-            stop_at_errors(&self.findings, self.output)?;
-        }
-        if is_first && self.output == Output::Text {
-            show::warnings(&self.findings);
-        }
+        self.judge(&facts, &scope)?;
         let blobs = match &self.blobs {
             Some(blobs) => Arc::clone(blobs),
-            None => open_blobs(self.spec, self.source, architectures(self.spec, &facts)).await?,
+            None => self.open_blobs(&facts, &scope).await?,
         };
-        self.blobs = Some(Arc::clone(&blobs));
         let survey = Survey::take(fleet, facts, |facts| {
             plan_cluster(self.spec, facts, blobs.manifest(), &scope)
         });
         Ok(survey.await?)
+    }
+
+    /// Checks what is known. Hosts that were not reached are no error here:
+    /// they are left out.
+    fn judge(&mut self, facts: &Facts, scope: &Scope) -> Result<(), CliError> {
+        let manifest = self.blobs.as_ref().map(|blobs| blobs.manifest());
+        self.findings = preflight::check(self.spec, &facts.reached(), manifest, scope);
+        match self.intent {
+            Intent::Plan => Ok(()),
+            Intent::Init | Intent::Join | Intent::Apply => {
+                stop_at_errors(&self.findings, self.output)
+            }
+        }
+    }
+
+    /// Opens what hosts get their binaries and images from, and checks again
+    /// with the sizes that are known then. Warnings are told.
+    async fn open_blobs(
+        &mut self,
+        facts: &Facts,
+        scope: &Scope,
+    ) -> Result<Arc<dyn BlobStore>, CliError> {
+        let blobs = open_blobs(self.spec, self.source, architectures(self.spec, facts)).await?;
+        self.blobs = Some(Arc::clone(&blobs));
+        self.judge(facts, scope)?;
+        if self.output == Output::Text {
+            show::warnings(&self.findings);
+        }
+        Ok(blobs)
     }
 
     fn scope(&self, facts: &Facts) -> Result<Scope, CliError> {
@@ -175,7 +195,8 @@ fn stop_at_errors(findings: &[Finding], output: Output) -> Result<(), CliError> 
     Err(error)
 }
 
-fn architectures(spec: &ClusterSpec, facts: &Facts) -> Vec<Architecture> {
+/// Returns the architectures of the hosts that were reached, each once.
+pub(crate) fn architectures(spec: &ClusterSpec, facts: &Facts) -> Vec<Architecture> {
     let of_hosts = spec
         .hosts
         .iter()

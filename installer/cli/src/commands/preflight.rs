@@ -1,14 +1,18 @@
 //! `preflight`: checks without changes, and mends what is safe.
 
-use slipway_api::{ClusterSpec, HostState, Severity};
+use std::sync::Arc;
+
+use slipway_api::{ClusterSpec, Facts, HostState, Severity};
+use slipway_bundle::BlobStore;
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Scope, plan_fixes, preflight};
 
+use super::cluster_look::architectures;
 use super::execution::{Execution, exit_code_of};
-use crate::args::{Output, PreflightArgs};
+use crate::args::{Output, PreflightArgs, SourceArgs};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
-use crate::session::{chosen_hosts, connect, load_spec, lock_holder, new_run};
+use crate::session::{chosen_hosts, connect, load_spec, lock_holder, new_run, open_blobs};
 use crate::show::{self, NoBlobs, SameAgain};
 
 pub(crate) async fn run(args: PreflightArgs, output: Output) -> Result<ExitCode, CliError> {
@@ -40,7 +44,9 @@ async fn check(
         }
     }
     let facts = gather_facts(fleet, spec).await;
-    let findings = preflight::check(spec, &facts, &scope);
+    let blobs = named_blobs(spec, &facts, &args.source).await?;
+    let manifest = blobs.as_ref().map(|blobs| blobs.manifest());
+    let findings = preflight::check(spec, &facts, manifest, &scope);
     if args.fix {
         show::findings_of_run(&findings, output);
     } else {
@@ -88,4 +94,19 @@ async fn fix(
         .run(fleet, &survey.plan, &NoBlobs::default())
         .await?;
     Ok(exit_code_of(&state))
+}
+
+/// Opens a bundle or source if one is named: then the images are looked for
+/// and their sizes are counted.
+async fn named_blobs(
+    spec: &ClusterSpec,
+    facts: &Facts,
+    source: &SourceArgs,
+) -> Result<Option<Arc<dyn BlobStore>>, CliError> {
+    let is_named = source.bundle.is_some() || source.source.is_some() || spec.bundle.is_some();
+    Ok(if is_named {
+        Some(open_blobs(spec, source, architectures(spec, facts)).await?)
+    } else {
+        None
+    })
 }

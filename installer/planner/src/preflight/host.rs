@@ -1,13 +1,13 @@
-//! The host itself: rights, programs, addresses, what is on it already.
+//! The host itself: rights, programs, address, ports that are taken.
 
 use slipway_api::{Finding, Role};
 
 use super::Subject;
 
-/// Ports that a control-plane node listens on, with their users.
-const CONTROL_PLANE_PORTS: [u16; 6] = [6443, 10250, 10257, 10259, 2379, 2380];
+/// Ports that a control-plane node listens on.
+pub(super) const CONTROL_PLANE_PORTS: [u16; 6] = [6443, 10250, 10257, 10259, 2379, 2380];
 /// Ports that a worker node listens on.
-const WORKER_PORTS: [u16; 1] = [10250];
+pub(super) const WORKER_PORTS: [u16; 1] = [10250];
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let facts = subject.facts;
@@ -17,6 +17,14 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             "the agent does not run as root",
             "installing units, kernel modules and containers needs root",
             "set `sudo: true` for this host, or log in as root",
+        ));
+    }
+    if !facts.software.has_systemd {
+        found.push(subject.error(
+            "InitSystem",
+            "systemd does not run this host",
+            "kubelet and container runtime are installed as units of systemd",
+            "boot the host with systemd: `ps -p 1` shows what runs it now",
         ));
     }
     if let Some(expected) = subject
@@ -34,36 +42,82 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             "correct `arch` in the file, or leave it out",
         ));
     }
-    for program in &facts.missing_programs {
-        found.push(subject.error(
-            &format!("FileExisting-{program}"),
-            format!("{program} is in no folder of the path"),
-            "the kubelet calls it",
-            format!("install the package that has {program}: mount, util-linux or coreutils"),
-        ));
-    }
+    check_programs(subject, found);
     for path in &facts.noexec {
         found.push(subject.error(
             "NoExec",
             format!("{path} is on a file system mounted noexec"),
             "programs that are installed there cannot be started",
-            format!("mount -o remount,exec the file system that holds {path}"),
+            format!("`mount -o remount,exec \"$(findmnt -no TARGET -T {path})\"`, and take `noexec` out of /etc/fstab"),
         ));
     }
-    let has_address = facts
-        .links
-        .iter()
-        .any(|link| link.addresses.contains(&subject.host.node_ip));
-    if !has_address {
-        found.push(subject.error(
-            "NodeAddress",
-            format!("no network link has the address {}", subject.host.node_ip),
-            "other nodes reach this one under the address it advertises; behind NAT (10.0.2.15 on many VMs) they cannot",
-            "set `internalAddress` to an address from `ip address` that other hosts reach",
-        ));
-    }
+    check_selinux(subject, found);
     check_ports(subject, found);
-    check_existing(subject, found);
+}
+
+fn check_programs(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let facts = subject.facts;
+    let loads_modules = !facts.overlay || !facts.bridge_netfilter;
+    for program in &facts.missing_programs {
+        let id = format!("FileExisting-{program}");
+        let seen = format!("{program} is in no folder of the path");
+        let install = |package: &str| {
+            format!(
+                "`apt-get install {package}` or `dnf install {package}`, whichever the host has"
+            )
+        };
+        match program.as_str() {
+            "modprobe" if !loads_modules => {}
+            "modprobe" => found.push(subject.error(
+                &id,
+                seen,
+                "Slipway loads the kernel modules that are missing with it",
+                install("kmod"),
+            )),
+            "ip" => found.push(subject.warning(
+                &id,
+                seen,
+                "`reset` removes the links of pods with it",
+                "`apt-get install iproute2` or `dnf install iproute`, whichever the host has",
+            )),
+            "cp" => found.push(subject.error(
+                &id,
+                seen,
+                "kubeadm's upgrades call it",
+                install("coreutils"),
+            )),
+            _ => found.push(subject.error(
+                &id,
+                seen,
+                "the kubelet calls it for volumes",
+                install("util-linux mount"),
+            )),
+        }
+    }
+}
+
+fn check_selinux(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let Some(selinux) = subject.facts.software.selinux.as_ref() else {
+        return;
+    };
+    if !selinux.is_enforcing {
+        return;
+    }
+    if selinux.has_container_policy {
+        found.push(subject.warning(
+            "SELinux",
+            "SELinux is enforcing",
+            "the containerd that Slipway installs gives containers no labels, and the policy may forbid what they do",
+            "if pods fail with `permission denied`, look at `ausearch -m avc -ts recent`; `setenforce 0` shows whether SELinux is the reason",
+        ));
+    } else {
+        found.push(subject.error(
+            "SELinux",
+            "SELinux is enforcing without a policy for containers",
+            "containers may not read files of the host, so that no control plane starts",
+            "`dnf install container-selinux`, or `setenforce 0` and `SELINUX=permissive` in /etc/selinux/config",
+        ));
+    }
 }
 
 fn check_ports(subject: &Subject<'_>, found: &mut Vec<Finding>) {
@@ -89,43 +143,5 @@ fn check_ports(subject: &Subject<'_>, found: &mut Vec<Finding>) {
                 format!("stop it: `ss -ltnp 'sport = :{port}'` shows the process"),
             ));
         }
-    }
-}
-
-fn check_existing(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let existing = &subject.facts.existing;
-    if subject.belongs_to_cluster() {
-        return;
-    }
-    if let Some(other) = &existing.slipway_cluster {
-        found.push(subject.error(
-            "OtherCluster",
-            format!("the host belongs to the cluster {other}"),
-            "a host is a node of one cluster only",
-            format!(
-                "take it out of {other} first: `slipway reset -f {other}.yaml --host {}`",
-                subject.host.name
-            ),
-        ));
-        return;
-    }
-    let why = "it belongs to a cluster that Slipway did not make here";
-    let help = "if nothing needs it any more: `kubeadm reset` on the host";
-    for manifest in &existing.manifests {
-        let id = format!("FileAvailable--etc-kubernetes-manifests-{manifest}");
-        found.push(subject.error(
-            &id,
-            format!("/etc/kubernetes/manifests/{manifest} is there"),
-            why,
-            help,
-        ));
-    }
-    if existing.kubelet_conf {
-        let id = "FileAvailable--etc-kubernetes-kubelet.conf";
-        found.push(subject.error(id, "/etc/kubernetes/kubelet.conf is there", why, help));
-    }
-    if existing.etcd_data && subject.host.role == Role::ControlPlane {
-        let id = "DirAvailable--var-lib-etcd";
-        found.push(subject.error(id, "/var/lib/etcd is not empty", why, help));
     }
 }

@@ -1,16 +1,9 @@
-//! The kernel: modules, sysctls, cgroups, swap, limits, routes.
+//! The kernel's settings: modules, sysctls, swap, limits.
 
-use ipnet::IpNet;
 use serde_json::Value;
-use slipway_api::Finding;
+use slipway_api::{Cni, Finding};
 
 use super::Subject;
-
-/// The first minor whose kubelet refuses cgroup v1 unless told otherwise.
-const CGROUP_V1_REFUSED_FROM: u64 = 35;
-
-/// The controllers that the kubelet needs with cgroup v1 and v2.
-const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
 /// The sysctls that pods' traffic needs, with kubeadm's IDs where it had them.
 const SYSCTLS: [(&str, &str); 3] = [
@@ -28,11 +21,40 @@ const SYSCTLS: [(&str, &str); 3] = [
     ),
 ];
 
+/// What pods' traffic needs where addresses are IPv6.
+const SYSCTL_V6: (&str, &str) = (
+    "net.ipv6.conf.default.forwarding",
+    "FileContent--proc-sys-net-ipv6-conf-default-forwarding",
+);
+
 /// What is said of everything that `init` and `join` set by themselves.
 const MENDED: &str = "`init` and `join` set it; `slipway preflight --fix` does it now";
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let facts = subject.facts;
+    check_modules(subject, found);
+    check_sysctls(subject, found);
+    if !facts.swap.is_empty() {
+        check_swap(subject, found);
+    }
+    if !facts.can_raise_limits {
+        let help = if subject.adopted_runtime().is_some() {
+            "set `restrict_oom_score_adj = true` in /etc/containerd/config.toml and `systemctl restart containerd`"
+        } else {
+            "nothing to do: containerd is configured with `restrict_oom_score_adj`"
+        };
+        found.push(subject.warning(
+            "CapSysResource",
+            "root lacks CAP_SYS_RESOURCE here",
+            "containers cannot lower their out-of-memory score below containerd's own",
+            help,
+        ));
+    }
+}
+
+fn check_modules(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let facts = subject.facts;
+    let is_flannel = subject.spec.networking.cni == Cni::Flannel;
     for (works, module, why) in [
         (
             facts.overlay,
@@ -44,78 +66,44 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             "br_netfilter",
             "without it traffic between pods on one node misses the rules of Services",
         ),
+        // Loaded by the kernel itself when flannel makes its link.
+        (
+            true,
+            "vxlan",
+            "flannel carries packets between nodes in VXLAN",
+        ),
     ] {
-        if !works {
-            let mut finding = subject.warning(
-                &format!("Module-{module}"),
-                format!("{module} is not loaded"),
+        let id = format!("Module-{module}");
+        let is_absent = facts.absent_modules.iter().any(|absent| absent == module);
+        if is_absent && (module != "vxlan" || is_flannel) {
+            found.push(subject.error(
+                &id,
+                format!("the kernel {} has no module {module}", facts.kernel),
                 why,
-                MENDED,
-            );
+                format!("install the kernel's package with further modules, for example `apt-get install linux-modules-extra-{}`, or boot another kernel", facts.kernel),
+            ));
+        } else if !works {
+            let seen = format!("{module} is not loaded");
+            let mut finding = subject.warning(&id, seen, why, MENDED);
             finding.fixable = true;
             found.push(finding);
         }
     }
-    for (key, id) in SYSCTLS {
-        let value = facts.sysctls.get(key).map(String::as_str);
+}
+
+fn check_sysctls(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let has_ipv6 = subject.spec.networking.has_ipv6();
+    for (key, id) in SYSCTLS.into_iter().chain(has_ipv6.then_some(SYSCTL_V6)) {
+        let value = subject.facts.sysctls.get(key).map(String::as_str);
         // Absent bridge sysctls are the missing module's fault, told above.
         let is_told = value.is_none() && key.contains("bridge");
         if value != Some("1") && !is_told {
             let seen = format!("{key} is {}", value.unwrap_or("not there"));
-            let mut finding = subject.warning(
-                id,
-                seen,
-                "packets between pods and nodes are dropped without it",
-                MENDED,
-            );
+            let why = "packets between pods and nodes are dropped without it";
+            let mut finding = subject.warning(id, seen, why, MENDED);
             finding.fixable = true;
             found.push(finding);
         }
-    }
-    check_cgroups(subject, found);
-    if !facts.swap.is_empty() {
-        check_swap(subject, found);
-    }
-    if !facts.can_raise_limits {
-        found.push(subject.warning(
-            "CapSysResource",
-            "root lacks CAP_SYS_RESOURCE here",
-            "containers cannot lower their out-of-memory score below containerd's own",
-            "nothing to do: containerd is configured with `restrict_oom_score_adj`",
-        ));
-    }
-    check_route(subject, found);
-}
-
-fn check_cgroups(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let facts = subject.facts;
-    let minor = subject.spec.kubernetes_version.minor();
-    if facts.cgroup_version == 1 && minor >= CGROUP_V1_REFUSED_FROM {
-        let seen = format!("the host uses cgroup v1, and Kubernetes 1.{minor} wants v2");
-        let is_allowed = kubelet_setting(subject, "failCgroupV1") == Some(&Value::Bool(false));
-        let why = "the kubelet does not start on cgroup v1 unless it is told to";
-        found.push(if is_allowed {
-            subject.warning("SystemVerification", seen, why, "move to cgroup v2 before the kubelet drops v1 altogether")
-        } else {
-            subject.error(
-                "SystemVerification",
-                seen,
-                why,
-                "boot with `systemd.unified_cgroup_hierarchy=1`, or add a KubeletConfiguration document with `failCgroupV1: false`",
-            )
-        });
-    }
-    let missing: Vec<&str> = CONTROLLERS
-        .into_iter()
-        .filter(|name| !facts.cgroup_controllers.iter().any(|found| found == name))
-        .collect();
-    if !missing.is_empty() {
-        found.push(subject.error(
-            "SystemVerification",
-            format!("cgroup controllers are missing: {}", missing.join(", ")),
-            "the kubelet cannot limit pods without them",
-            "enable them on the kernel's command line, for example `cgroup_enable=memory`",
-        ));
     }
 }
 
@@ -129,26 +117,6 @@ fn check_swap(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     } else {
         subject.error("Swap", seen, why, help)
     });
-}
-
-/// A ClusterIP is looked up in the routes before it is rewritten: without any
-/// route to it, host-network pods get "network is unreachable".
-fn check_route(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    let subnet = &subject.spec.networking.service_subnet;
-    let IpNet::V4(_) = subnet else { return };
-    let covers = |route: &String| {
-        route
-            .parse::<IpNet>()
-            .is_ok_and(|route| route.contains(subnet))
-    };
-    if !subject.facts.routes.iter().any(covers) {
-        found.push(subject.error(
-            "ServiceRoute",
-            format!("no route covers the Service subnet {subnet}"),
-            "host-network pods and the kubelet cannot reach Services without one",
-            "add a default route, on a dummy link if the host has no gateway",
-        ));
-    }
 }
 
 /// Returns a setting of the user's KubeletConfiguration.

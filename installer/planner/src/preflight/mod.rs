@@ -2,23 +2,39 @@
 //! it matters and what mends it; IDs are kubeadm's where kubeadm has the check.
 
 mod cluster;
+mod disks;
+mod existing;
+mod firewall;
 mod host;
+mod ids;
 mod kernel;
+mod leftovers;
+mod networks;
+mod packages;
+mod proxies;
+mod resolver;
 mod resources;
 mod runtime;
+mod system_verification;
 mod uniqueness;
 
 use slipway_api::{
-    ClusterSpec, Facts, Finding, HostFacts, HostName, HostSpec, HostState, Severity,
+    BundleManifest, ClusterSpec, Facts, Finding, HostFacts, HostName, HostSpec, HostState, Severity,
 };
 
 use crate::Scope;
+
+pub use ids::IDS;
 
 /// One host under check.
 pub(crate) struct Subject<'a> {
     pub spec: &'a ClusterSpec,
     pub host: &'a HostSpec,
     pub facts: &'a HostFacts,
+    /// All hosts and the cluster.
+    pub all: &'a Facts,
+    /// What would be installed, where that is known.
+    pub manifest: Option<&'a BundleManifest>,
 }
 
 impl Subject<'_> {
@@ -44,29 +60,32 @@ impl Subject<'_> {
         why: &str,
         help: impl Into<String>,
     ) -> Finding {
-        finding(
-            id,
-            Severity::Warning,
-            Some(&self.host.name),
-            seen,
-            why,
-            help,
-        )
+        let name = Some(&self.host.name);
+        finding(id, Severity::Warning, name, seen, why, help)
     }
 }
 
 /// Returns everything that speaks against installing the hosts in `scope`,
-/// errors first; errors that the file ignores have become warnings.
-pub fn check(spec: &ClusterSpec, facts: &Facts, scope: &Scope) -> Vec<Finding> {
+/// errors first; errors that the file ignores have become warnings. With a
+/// `manifest` the images' own sizes are counted.
+pub fn check(
+    spec: &ClusterSpec,
+    facts: &Facts,
+    manifest: Option<&BundleManifest>,
+    scope: &Scope,
+) -> Vec<Finding> {
     let mut found = Vec::new();
     for host in spec.hosts.iter().filter(|host| scope.includes(&host.name)) {
         match facts.hosts.get(&host.name) {
-            Some(HostState::Reached(facts)) => {
-                let subject = Subject { spec, host, facts };
-                host::check(&subject, &mut found);
-                kernel::check(&subject, &mut found);
-                resources::check(&subject, &mut found);
-                runtime::check(&subject, &mut found);
+            Some(HostState::Reached(host_facts)) => {
+                let subject = Subject {
+                    spec,
+                    host,
+                    facts: host_facts,
+                    all: facts,
+                    manifest,
+                };
+                check_host(&subject, &mut found);
             }
             Some(HostState::Unreached { failure }) => found.push(finding(
                 "Reachable",
@@ -84,15 +103,50 @@ pub fn check(spec: &ClusterSpec, facts: &Facts, scope: &Scope) -> Vec<Finding> {
     }
     uniqueness::check(spec, facts, &mut found);
     cluster::check(spec, facts, &mut found);
-    for finding in &mut found {
+    ignore(spec, &mut found);
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
+}
+
+fn check_host(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    host::check(subject, found);
+    existing::check(subject, found);
+    leftovers::check(subject, found);
+    kernel::check(subject, found);
+    system_verification::check(subject, found);
+    resources::check(subject, found);
+    disks::check(subject, found);
+    networks::check(subject, found);
+    firewall::check(subject, found);
+    resolver::check(subject, found);
+    proxies::check(subject, found);
+    runtime::check(subject, found);
+    packages::check(subject, found);
+}
+
+/// Makes warnings of the errors that the file or the command line ignores.
+fn ignore(spec: &ClusterSpec, found: &mut Vec<Finding>) {
+    let ignored = &spec.ignore_preflight_errors;
+    for finding in found.iter_mut() {
         let is_ignored =
             |id: &String| id.eq_ignore_ascii_case(&finding.id) || id.eq_ignore_ascii_case("all");
-        if spec.ignore_preflight_errors.iter().any(is_ignored) {
+        if ignored.iter().any(is_ignored) {
             finding.severity = Severity::Warning;
         }
     }
-    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    found
+    let is_known = |id: &&String| {
+        id.eq_ignore_ascii_case("all") || IDS.iter().any(|known| known.eq_ignore_ascii_case(id))
+    };
+    for id in ignored.iter().filter(|id| !is_known(id)) {
+        found.push(finding(
+            "IgnorePreflightErrors",
+            Severity::Warning,
+            None,
+            format!("`{id}` is to be ignored, and no check is called that"),
+            "an error that should have been ignored still stops the command",
+            "take the ID from the brackets of a finding, for example `--ignore-preflight-errors NumCPU`",
+        ));
+    }
 }
 
 fn finding(
@@ -103,6 +157,7 @@ fn finding(
     why: &str,
     help: impl Into<String>,
 ) -> Finding {
+    debug_assert!(IDS.contains(&id), "{id} is not in the list of IDs");
     Finding {
         id: id.to_owned(),
         severity,

@@ -222,6 +222,7 @@ fn nobody_waits_for_addons_while_a_node_is_down() {
             kubelet_version: "v1.36.3".to_owned(),
             internal_ip: None,
             unschedulable: false,
+            pod_subnet: None,
         });
     }
     assert_eq!(waits(&facts), 0);

@@ -3,8 +3,8 @@
 use slipway_api::{
     Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION,
     CONTAINERD_VERSION, ClusterFile, ClusterSpec, Disk, ExistingCluster, Facts, HostFacts,
-    HostState, Image, ImageBlob, KubernetesVersion, Link, Listener, RUNC_VERSION, Release,
-    Sha256Digest,
+    HostState, Image, ImageBlob, KERNEL_OPTIONS, KubernetesVersion, Link, Listener, RUNC_VERSION,
+    Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
 };
 
 /// Returns the cluster `harbour`: one control-plane host and two workers.
@@ -38,8 +38,15 @@ pub fn bare_facts(spec: &ClusterSpec) -> Facts {
 /// Returns the facts of an ordinary server with nothing on it.
 pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
     let disk = Disk {
+        file_system: "8:1".to_owned(),
         total: 100 << 30,
         available: 60 << 30,
+        inodes: 6_553_600,
+        available_inodes: 6_000_000,
+    };
+    let route = |destination: &str| Route {
+        destination: destination.parse().expect("a network"),
+        link: "eth0".to_owned(),
     };
     HostFacts {
         observed_at: jiff::Timestamp::UNIX_EPOCH,
@@ -57,13 +64,23 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
             mac: Some(format!("mac-of-{name}")),
             addresses: vec![address],
             mtu: 1500,
+            kind: None,
         }],
         default_route: Some("eth0".to_owned()),
-        routes: vec!["0.0.0.0/0".to_owned(), "192.0.2.0/24".to_owned()],
+        routes: vec![route("0.0.0.0/0"), route("192.0.2.0/24")],
         cgroup_version: 2,
-        cgroup_controllers: ["cpu", "cpuset", "memory", "pids"]
-            .map(str::to_owned)
-            .to_vec(),
+        cgroup_controllers: [
+            "cpu", "cpuset", "devices", "freezer", "hugetlb", "io", "memory", "pids",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        kernel_options: Some(
+            KERNEL_OPTIONS
+                .iter()
+                .map(|option| option.name.to_owned())
+                .collect(),
+        ),
+        absent_modules: Vec::new(),
         overlay: true,
         bridge_netfilter: true,
         sysctls: [
@@ -82,7 +99,7 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
             "/var/lib/containerd",
             "/var/lib/slipway",
         ]
-        .map(|path| (path.to_owned(), disk))
+        .map(|path| (path.to_owned(), disk.clone()))
         .into(),
         runtime: None,
         kubelet: None,
@@ -97,6 +114,14 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
             "/etc/ca-certificates".to_owned(),
             "/usr/share/ca-certificates".to_owned(),
         ],
+        resolver: ResolverFacts {
+            nameservers: vec!["192.0.2.53".to_owned()],
+            searches: Vec::new(),
+        },
+        software: SoftwareFacts {
+            has_systemd: true,
+            ..SoftwareFacts::default()
+        },
     }
 }
 

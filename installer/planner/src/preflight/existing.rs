@@ -1,0 +1,64 @@
+//! A cluster that is on the host already, ours or another's.
+
+use slipway_api::{Finding, Role};
+
+use super::Subject;
+
+/// The static Pod manifests that kubeadm looks for.
+const MANIFESTS: [&str; 4] = [
+    "kube-apiserver.yaml",
+    "kube-controller-manager.yaml",
+    "kube-scheduler.yaml",
+    "etcd.yaml",
+];
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    let existing = &subject.facts.existing;
+    if subject.belongs_to_cluster() {
+        return;
+    }
+    if let Some(other) = &existing.slipway_cluster {
+        found.push(subject.error(
+            "OtherCluster",
+            format!("the host belongs to the cluster {other}"),
+            "a host is a node of one cluster only",
+            format!(
+                "take it out of {other} first: `slipway reset -f {other}.yaml --host {}`",
+                subject.host.name
+            ),
+        ));
+        return;
+    }
+    let is_worker = subject.host.role == Role::Worker;
+    let manifest = |name: &&&str| existing.manifests.iter().any(|found| found == **name);
+    let mut paths: Vec<String> = MANIFESTS
+        .iter()
+        .filter(manifest)
+        .map(|name| format!("/etc/kubernetes/manifests/{name}"))
+        .collect();
+    for (is_there, path) in [
+        (existing.kubelet_conf, "/etc/kubernetes/kubelet.conf"),
+        (
+            existing.bootstrap_conf,
+            "/etc/kubernetes/bootstrap-kubelet.conf",
+        ),
+        (
+            is_worker && existing.ca_sha256.is_some(),
+            "/etc/kubernetes/pki/ca.crt",
+        ),
+    ] {
+        if is_there {
+            paths.push(path.to_owned());
+        }
+    }
+    let why = "it belongs to a cluster that Slipway did not make here";
+    let help = "if nothing needs it any more: `kubeadm reset` on the host";
+    for path in paths {
+        let id = format!("FileAvailable-{}", path.replace('/', "-"));
+        found.push(subject.error(&id, format!("{path} is there"), why, help));
+    }
+    if existing.etcd_data && !is_worker {
+        let id = "DirAvailable--var-lib-etcd";
+        found.push(subject.error(id, "/var/lib/etcd is not empty", why, help));
+    }
+}

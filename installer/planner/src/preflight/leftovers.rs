@@ -1,0 +1,124 @@
+//! What an earlier cluster's network left on the host, or a wrong part of this one's.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use slipway_api::{Cni, Finding, Link};
+
+use super::Subject;
+
+/// The links that carry addresses of pods.
+const POD_LINKS: [&str; 2] = ["cni0", "flannel.1"];
+
+/// Further links that Kubernetes and its addons make.
+const OTHER_LINKS: [&str; 3] = ["kube-bridge", "kube-ipvs0", "nodelocaldns"];
+
+/// What takes all of it away.
+const CLEAN: &str = "`ip link delete cni0; ip link delete flannel.1; rm -rf /var/lib/cni /run/flannel`, \
+                     and reboot to be rid of the netfilter chains";
+
+/// Why pods get nowhere with them.
+const WHY: &str = "the bridge plugin and flannel refuse links with other addresses than theirs, and no pod starts";
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
+    if subject.spec.networking.cni != Cni::Flannel {
+        return;
+    }
+    let wrong = wrong_addresses(subject);
+    if !wrong.is_empty() {
+        found.push(subject.error("Leftovers", wrong.join(", "), WHY, CLEAN));
+        return;
+    }
+    if subject.belongs_to_cluster() {
+        return;
+    }
+    let traces = traces(subject);
+    if !traces.is_empty() {
+        found.push(subject.warning(
+            "Leftovers",
+            format!("an earlier cluster left {}", traces.join(", ")),
+            "old rules and addresses lead packets of new pods astray",
+            CLEAN,
+        ));
+    }
+}
+
+/// Returns what is said of each pods' link that has an address it cannot have:
+/// outside this node's part of the pods' subnet, where that is known, else
+/// outside the whole subnet.
+fn wrong_addresses(subject: &Subject<'_>) -> Vec<String> {
+    let whole = subject.spec.networking.pod_subnet;
+    let own = own_subnet(subject);
+    let subnet = own.unwrap_or(whole);
+    let mut wrong = Vec::new();
+    for link in links(subject, &POD_LINKS) {
+        for address in link.addresses.iter().filter(|address| is_judged(address)) {
+            if !subnet.contains(address) {
+                let whose = match own {
+                    Some(_) => "this node's part of the pod subnet",
+                    None => "the pod subnet",
+                };
+                wrong.push(format!(
+                    "{} has the address {address}, {whose} is {subnet}",
+                    link.name
+                ));
+            }
+        }
+    }
+    let leftovers = &subject.facts.existing.leftovers;
+    if let Some(network) = leftovers
+        .flannel_network
+        .filter(|network| *network != whole)
+    {
+        wrong.push(format!(
+            "/run/flannel/subnet.env names the network {network}, the file {whole}"
+        ));
+    }
+    wrong
+}
+
+/// Returns this node's part of the pods' subnet, as the cluster says it.
+fn own_subnet(subject: &Subject<'_>) -> Option<IpNet> {
+    if !subject.belongs_to_cluster() {
+        return None;
+    }
+    let nodes = &subject.all.cluster.as_ref()?.nodes;
+    let node = nodes
+        .iter()
+        .find(|node| node.name == subject.host.node_name())?;
+    node.pod_subnet.as_deref()?.parse().ok()
+}
+
+fn traces(subject: &Subject<'_>) -> Vec<String> {
+    let leftovers = &subject.facts.existing.leftovers;
+    let mut traces: Vec<String> = links(subject, &POD_LINKS)
+        .chain(links(subject, &OTHER_LINKS))
+        .map(|link| format!("the link {}", link.name))
+        .collect();
+    if leftovers.flannel_subnet.is_some() {
+        traces.push("/run/flannel/subnet.env".to_owned());
+    }
+    if leftovers.cni_leases > 0 {
+        traces.push(format!(
+            "{} addresses in /var/lib/cni",
+            leftovers.cni_leases
+        ));
+    }
+    if leftovers.chains > 0 {
+        traces.push(format!("{} netfilter chains", leftovers.chains));
+    }
+    traces
+}
+
+fn links<'a>(subject: &'a Subject<'_>, names: &[&str]) -> impl Iterator<Item = &'a Link> {
+    let links = subject.facts.links.iter();
+    links.filter(|link| names.contains(&link.name.as_str()))
+}
+
+/// Every link has a link-local address, which says nothing.
+fn is_judged(address: &&IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    }
+}
