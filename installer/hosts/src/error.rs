@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use slipway_api::{Architecture, Failure, Sha256Digest};
 
@@ -106,6 +107,16 @@ pub enum HostError {
         /// What is known of the cause.
         reason: String,
     },
+    /// The agent says nothing about a request, though the connection lives.
+    #[error("{host}: no sign of life for {} s while asked to: {request}", limit.as_secs())]
+    Hangs {
+        /// The host.
+        host: String,
+        /// What was asked.
+        request: String,
+        /// How long it may be silent about that.
+        limit: Duration,
+    },
     /// The agent carried out the request and failed.
     #[error("{host}: {}", failure.message)]
     Failed {
@@ -163,6 +174,11 @@ impl HostError {
                 "run the same command again to go on: what was done is seen, and the rest follows"
                     .into()
             }
+            Self::Hangs { .. } => {
+                "look on the host for what hangs (`df`, `dmesg`, `systemctl --failed`), and run \
+                 the same command again to go on"
+                    .into()
+            }
             Self::Failed { failure, .. } => return failure.help.clone(),
             Self::BlobUnreadable { .. } => "check the bundle with `slipway bundle verify`".into(),
         })
@@ -172,7 +188,7 @@ impl HostError {
     pub fn is_unreachable(&self) -> bool {
         match self {
             Self::Ssh(error) => error.is_unreachable(),
-            Self::ConnectionLost { .. } => true,
+            Self::ConnectionLost { .. } | Self::Hangs { .. } => true,
             Self::SudoPasswordMissing { .. }
             | Self::SudoPasswordWrong { .. }
             | Self::SudoRefused { .. }

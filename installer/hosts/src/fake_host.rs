@@ -9,6 +9,7 @@ use slipway_api::{Blob, Check, Failure, HostName, Sha256Digest, Step, StepId};
 use tokio::io::AsyncReadExt;
 
 use crate::HostError;
+use crate::agent::hanging;
 use crate::host::{BlobReader, EventSink, Host, ProgressSink};
 
 /// What happens to one request.
@@ -16,7 +17,7 @@ use crate::host::{BlobReader, EventSink, Host, ProgressSink};
 pub enum Fault {
     /// The agent answers with this failure and does nothing.
     Fail(Failure),
-    /// The answer never comes, and nothing is done.
+    /// The answer never comes, and nothing is done; what takes minutes elsewhere is over at once.
     Hang,
     /// The connection is lost before anything is done, and stays lost until [`FakeHost::revive`].
     DieBefore,
@@ -134,11 +135,11 @@ impl FakeHost {
     }
 
     /// Acts as `fault` says: `Ok` means that the request is carried out first.
-    async fn suffer(&self, fault: &Option<Fault>) -> Result<(), HostError> {
+    fn suffer(&self, request: &Request, fault: &Option<Fault>) -> Result<(), HostError> {
         match fault {
             None => Ok(()),
             Some(Fault::Fail(failure)) => Err(self.failed(failure.clone())),
-            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Hang) => Err(hanging(self.name.as_str(), request)),
             Some(Fault::DieBefore) => {
                 self.state().dead = true;
                 Err(self.lost())
@@ -218,7 +219,7 @@ impl Host for FakeHost {
 
     async fn request(&self, request: Request, on_event: EventSink<'_>) -> Result<Reply, HostError> {
         let fault = self.note(request.clone())?;
-        self.suffer(&fault).await?;
+        self.suffer(&request, &fault)?;
         let answer = self.answer(&request, on_event);
         if fault.is_some() {
             return Err(self.lost());
@@ -232,8 +233,9 @@ impl Host for FakeHost {
         mut content: BlobReader,
         on_progress: ProgressSink<'_>,
     ) -> Result<(), HostError> {
-        let fault = self.note(Request::MissingBlobs { blobs: vec![*blob] })?;
-        self.suffer(&fault).await?;
+        let request = Request::MissingBlobs { blobs: vec![*blob] };
+        let fault = self.note(request.clone())?;
+        self.suffer(&request, &fault)?;
         let mut bytes = Vec::new();
         content
             .read_to_end(&mut bytes)

@@ -29,8 +29,9 @@ pub trait Host: Send + Sync {
     /// Asks the agent and waits for its reply; `on_event` hears what happens meanwhile.
     ///
     /// # Errors
-    /// [`HostError::Failed`] if the agent says so, [`HostError::ConnectionLost`] if nothing is
-    /// known of what became of the request.
+    /// [`HostError::Failed`] if the agent says so; [`HostError::ConnectionLost`] if nothing is
+    /// known of what became of the request; [`HostError::Hangs`] if neither event nor reply has
+    /// come for longer than such a request may take.
     async fn request(&self, request: Request, on_event: EventSink<'_>) -> Result<Reply, HostError>;
 
     /// Sends a blob into the host's store, which checks its digest.

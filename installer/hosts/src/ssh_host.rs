@@ -1,15 +1,20 @@
 //! A host reached over SSH.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{Architecture, Blob, HostName};
+use tokio::time::timeout;
 
 use crate::HostError;
 use crate::agent::{AgentBinaries, AgentChannel, AgentLink, InstalledAgent, OpenChannel};
 use crate::host::{BlobReader, EventSink, Host, ProgressSink};
 use crate::ssh::{SshConnection, SshError, SshPool, SshTarget};
+
+/// How long saying good-bye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A host with one SSH connection and an agent as root at its other end.
 pub struct SshHost {
@@ -96,6 +101,7 @@ impl Host for SshHost {
 
     async fn close(&self) {
         self.link.close();
-        self.connection.close().await;
+        // A host that hangs must not hold up the end.
+        let _ = timeout(CLOSE_TIMEOUT, self.connection.close()).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Fake hosts for the made-up cluster `harbour`, and runs on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -95,15 +95,21 @@ pub fn fleet(fakes: &[FakeHost]) -> Fleet {
     )
 }
 
-/// Returns everything that must hold, as far as hosts were reached.
+/// Returns everything that must hold, as far as hosts were reached. Hosts have
+/// the same facts always, so that one plan is made for each set of them.
 pub fn desired(facts: &Facts) -> Result<Plan, PlanError> {
+    static MADE: Mutex<BTreeMap<String, Plan>> = Mutex::new(BTreeMap::new());
+    let unreached: Vec<_> = facts.unreached().collect();
+    let key = format!("{unreached:?} {}", facts.hosts.len());
+    if let Some(plan) = MADE.lock().expect("nobody panics with it").get(&key) {
+        return Ok(plan.clone());
+    }
     let spec = spec();
-    plan_cluster(
-        &spec,
-        facts,
-        &manifest(&spec.kubernetes_version),
-        &Scope::All,
-    )
+    let manifest = manifest(&spec.kubernetes_version);
+    let plan = plan_cluster(&spec, facts, &manifest, &Scope::All)?;
+    let mut made = MADE.lock().expect("nobody panics with it");
+    made.insert(key, plan.clone());
+    Ok(plan)
 }
 
 /// Returns everything that must hold.

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use slipway_api::protocol::{AgentMessage, Channel, FromAgent, Reply, Request, ToAgent};
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::channel::{AgentChannel, Later, decode_line, encode_line, read_line};
+use super::silence::{hanging, limit};
 use crate::HostError;
 use crate::host::EventSink;
 
@@ -88,9 +91,20 @@ impl ControlChannel {
         })
     }
 
-    /// Sends a request and waits for its reply.
+    /// Sends a request and waits for its reply, as long as such a request may take.
     pub(super) async fn request(
         &self,
+        request: Request,
+        on_event: EventSink<'_>,
+    ) -> Result<Reply, HostError> {
+        let limit = limit(&request);
+        self.request_within(limit, request, on_event).await
+    }
+
+    /// Sends a request; every event gives it another `limit`.
+    async fn request_within(
+        &self,
+        limit: Duration,
         request: Request,
         on_event: EventSink<'_>,
     ) -> Result<Reply, HostError> {
@@ -109,15 +123,14 @@ impl ControlChannel {
                 id,
             }
         };
-        self.send(encode_line(
-            &self.host,
-            &ToAgent {
-                id: ticket.id,
-                request,
-            },
-        )?)?;
+        let silent = hanging(&self.host, &request);
+        let id = ticket.id;
+        self.send(encode_line(&self.host, &ToAgent { id, request })?)?;
         loop {
-            match messages.recv().await {
+            let Ok(message) = timeout(limit, messages.recv()).await else {
+                return Err(silent);
+            };
+            match message {
                 Some(AgentMessage::Event(event)) => on_event(event),
                 Some(AgentMessage::Reply(reply)) => return Ok(*reply),
                 Some(AgentMessage::Failed(failure)) => {
@@ -213,4 +226,77 @@ async fn write(
         }
     }
     let _ = writer.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_api::protocol::{Hello, PROTOCOL, StepEvent};
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    use super::*;
+
+    async fn say(writer: &mut (impl AsyncWrite + Unpin), value: &impl serde::Serialize) {
+        let line = encode_line("cp-1", value).expect("encodes");
+        writer.write_all(&line).await.expect("somebody listens");
+    }
+
+    /// Returns a channel to an agent that tells `events` events about every request, each after
+    /// `pause`, and never answers.
+    async fn channel(events: usize, pause: Duration) -> ControlChannel {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(async move {
+            let (reader, mut writer) = tokio::io::split(theirs);
+            let version = String::new();
+            let protocol = PROTOCOL;
+            say(&mut writer, &Hello { version, protocol }).await;
+            let mut lines = BufReader::new(reader).lines();
+            let mut is_first = true;
+            while let Ok(Some(line)) = lines.next_line().await {
+                // The first line says what the channel is for.
+                if std::mem::take(&mut is_first) {
+                    continue;
+                }
+                let ToAgent { id, .. } = serde_json::from_str(&line).expect("a request");
+                for _ in 0..events {
+                    tokio::time::sleep(pause).await;
+                    let line = "still at it".to_owned();
+                    let message = AgentMessage::Event(StepEvent::Log { line });
+                    say(&mut writer, &FromAgent { id, message }).await;
+                }
+            }
+        });
+        let (reader, writer) = tokio::io::split(ours);
+        let channel = AgentChannel {
+            reader: Box::pin(BufReader::new(reader)),
+            writer: Box::pin(writer),
+            ended: Box::pin(async { "the agent ended".to_owned() }),
+        };
+        ControlChannel::start("cp-1", channel)
+            .await
+            .expect("greets")
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_says_nothing_is_given_up_and_the_error_says_what_was_asked() {
+        let control = channel(0, Duration::ZERO).await;
+        let asked =
+            control.request_within(Duration::from_millis(50), Request::GatherFacts, &|_| ());
+        let error = asked.await.expect_err("it hangs");
+        assert!(error.is_unreachable());
+        assert_eq!(
+            error.to_string(),
+            "cp-1: no sign of life for 60 s while asked to: gather facts"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_event_is_a_sign_of_life() {
+        let control = channel(8, Duration::from_millis(100)).await;
+        let heard = Mutex::new(0);
+        let hear = |_| *heard.lock().expect("not poisoned") += 1;
+        let limit = Duration::from_millis(400);
+        let asked = control.request_within(limit, Request::GatherFacts, &hear);
+        asked.await.expect_err("it hangs in the end");
+        assert_eq!(*heard.lock().expect("not poisoned"), 8);
+    }
 }

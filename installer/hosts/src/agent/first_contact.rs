@@ -35,6 +35,9 @@ const AGENT_PREFIX: &str = "/var/lib/slipway/bin/slipway-";
 /// How long the script may take for each answer, the bytes themselves not counted.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long the host may take to accept a piece; links may be slow, and disks.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Pieces in which the executable is sent, in bytes.
 const PIECE: usize = 256 << 10;
 
@@ -246,8 +249,9 @@ async fn send(
     let mut sent = 0;
     loop {
         let count = file.read(&mut piece).await.map_err(unreadable)?;
-        // A full disk ends the script early; its last words say so.
-        if count == 0 || command.stdin.write_all(&piece[..count]).await.is_err() {
+        let sending = timeout(PIECE_TIMEOUT, command.stdin.write_all(&piece[..count]));
+        // A full disk ends the script early; its last words say so, or that it hangs.
+        if count == 0 || !matches!(sending.await, Ok(Ok(()))) {
             break;
         }
         sent += count as u64;

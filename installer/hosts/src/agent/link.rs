@@ -19,6 +19,9 @@ const UPLOADS_AT_ONCE: usize = 4;
 /// Pieces in which a blob is sent, in bytes.
 const PIECE: usize = 256 << 10;
 
+/// How long an agent may take to accept a piece; links may be slow, and disks.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// How long an agent may take to answer after a blob's last byte; the disk may be slow.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -126,8 +129,16 @@ impl AgentLink {
             if count == 0 {
                 return Err(unreadable(std::io::ErrorKind::UnexpectedEof.into()));
             }
-            if writer.write_all(&piece[..count]).await.is_err() {
-                return Ok(());
+            match timeout(PIECE_TIMEOUT, writer.write_all(&piece[..count])).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => {
+                    return Err(HostError::Hangs {
+                        host: self.name.as_str().to_owned(),
+                        request: format!("take the blob {}", blob.sha256),
+                        limit: PIECE_TIMEOUT,
+                    });
+                }
             }
             sent += count as u64;
             on_progress(sent);

@@ -20,6 +20,10 @@ const KEPT_OF_STDERR: usize = 8 << 10;
 /// How long the rest of standard error is waited for after a command has ended.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a host may take to start a command, and sudo to ask for the password: it may ask a
+/// directory service that does not answer.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How a user becomes root on a host.
 #[derive(Clone, Debug)]
 pub(crate) enum Privilege {
@@ -43,6 +47,21 @@ impl Privilege {
 
     /// Starts `command` as root; an answer on standard output proves that it runs.
     pub(crate) async fn start(
+        &self,
+        connection: &SshConnection,
+        command: &str,
+    ) -> Result<RootCommand, HostError> {
+        match timeout(START_TIMEOUT, self.start_command(connection, command)).await {
+            Ok(started) => started,
+            Err(_) => Err(HostError::Hangs {
+                host: connection.host_name().to_owned(),
+                request: "start slipway as root".to_owned(),
+                limit: START_TIMEOUT,
+            }),
+        }
+    }
+
+    async fn start_command(
         &self,
         connection: &SshConnection,
         command: &str,

@@ -1,0 +1,124 @@
+//! How long an agent may be silent about a request before its host counts as hanging.
+//!
+//! SSH's own keepalive finds hosts and connections that are gone within a minute; this is for
+//! those that live and get stuck: on a dead network file system, a broken disk, a frozen agent.
+
+use std::time::Duration;
+
+use slipway_api::Step;
+use slipway_api::protocol::Request;
+
+use crate::HostError;
+
+/// For requests that read a little.
+const READING: Duration = Duration::from_secs(60);
+
+/// For requests that may wait in line behind blobs on a slow connection.
+const IN_LINE: Duration = Duration::from_secs(180);
+
+/// For steps: several of the host's programs one after the other, each of which the agent ends
+/// after three minutes, or the removal of a stubborn pod.
+const STEP: Duration = Duration::from_secs(600);
+
+/// For the import of an image: containerd may take ten minutes to unpack a layer.
+const IMPORT: Duration = Duration::from_secs(900);
+
+/// What a step that waits by itself gets beyond its own bound.
+const MARGIN: Duration = Duration::from_secs(120);
+
+/// Returns how long the agent may say nothing about `request`, neither event nor reply.
+pub(super) fn limit(request: &Request) -> Duration {
+    match request {
+        Request::GatherFacts
+        | Request::GatherClusterFacts
+        | Request::MissingBlobs { .. }
+        | Request::ReadAdminKubeconfig
+        | Request::ReadJournal { .. }
+        | Request::Lock { .. }
+        | Request::Token(_) => READING,
+        Request::CheckSteps { .. }
+        | Request::PrepareCertificate { .. }
+        | Request::SignCertificate { .. }
+        | Request::ReadPublicFile { .. } => IN_LINE,
+        Request::RunStep { step, .. } => step_limit(step),
+    }
+}
+
+fn step_limit(step: &Step) -> Duration {
+    if let Step::WaitFor(step) = step {
+        return Duration::from_secs(step.timeout_seconds).saturating_add(MARGIN);
+    }
+    if let Step::DrainNode(step) = step {
+        return Duration::from_secs(step.timeout_seconds).saturating_add(MARGIN);
+    }
+    if let Step::ImportImage(_) = step {
+        return IMPORT;
+    }
+    STEP
+}
+
+/// Returns the error of a host that was silent about `request` for as long as it may be.
+pub(crate) fn hanging(host: &str, request: &Request) -> HostError {
+    HostError::Hangs {
+        host: host.to_owned(),
+        request: describe(request),
+        limit: limit(request),
+    }
+}
+
+/// Returns what was asked, for people.
+fn describe(request: &Request) -> String {
+    match request {
+        Request::GatherFacts => "gather facts".to_owned(),
+        Request::GatherClusterFacts => "gather the cluster's facts".to_owned(),
+        Request::CheckSteps { steps } => format!("check {} steps", steps.len()),
+        Request::MissingBlobs { .. } => "look for blobs".to_owned(),
+        Request::RunStep { step, .. } => step.describe(),
+        Request::PrepareCertificate { .. } => "make a certificate request".to_owned(),
+        Request::SignCertificate { .. } => "sign a certificate".to_owned(),
+        Request::ReadPublicFile { file } => format!("read {}", file.path()),
+        Request::ReadAdminKubeconfig => "read the administrator's kubeconfig".to_owned(),
+        Request::ReadJournal { .. } => "read a journal".to_owned(),
+        Request::Lock { .. } => "take the host's lock".to_owned(),
+        Request::Token(_) => "work on bootstrap tokens".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_api::step::{Condition, DrainNode, WaitFor};
+    use slipway_api::{RunId, StepId};
+
+    use super::*;
+
+    fn run(step: Step) -> Request {
+        let host = "cp-1".parse().expect("a host name");
+        Request::RunStep {
+            run: RunId::parse("run-1").expect("an ID"),
+            id: StepId::of(&host, slipway_api::Phase::NodeReady, &step),
+            step: Box::new(step),
+            attachment: Default::default(),
+        }
+    }
+
+    #[test]
+    fn steps_that_wait_get_more_than_their_own_bound() {
+        let wait = run(Step::WaitFor(WaitFor {
+            condition: Condition::ApiServerReady,
+            timeout_seconds: 240,
+        }));
+        assert!(limit(&wait) > Duration::from_secs(240));
+        let drain = run(Step::DrainNode(DrainNode {
+            node_name: "w-1".into(),
+            timeout_seconds: 3600,
+            delete_empty_dir_data: false,
+        }));
+        assert!(limit(&drain) > Duration::from_secs(3600));
+        assert_eq!(describe(&drain), "cordon and drain node w-1");
+        let forever = run(Step::WaitFor(WaitFor {
+            condition: Condition::ApiServerReady,
+            timeout_seconds: u64::MAX,
+        }));
+        assert_eq!(limit(&forever).as_secs(), u64::MAX);
+    }
+}
