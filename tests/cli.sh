@@ -42,6 +42,42 @@ huge() { truncate -s 100M "$work/cluster.yaml"; refuses 64 "1 MiB" validate; rm 
 missing() { refuses 64 "nowhere.yaml" "$slipway" plan -f "$work/nowhere.yaml"; }
 no_file() { refuses 64 "SLIPWAY_CONFIG" "$slipway" plan; }
 reset_needs_host() { good >"$work/cluster.yaml"; refuses 64 "--all" "$slipway" reset -f "$work/cluster.yaml"; }
+no_file_anywhere() {
+    local command
+    for command in status "token list" kubeconfig apply; do
+        # shellcheck disable=SC2086
+        refuses 64 "SLIPWAY_CONFIG" "$slipway" $command
+    done
+}
+init_shape_beside_file() {
+    good >"$work/cluster.yaml"
+    refuses 64 "networking.podSubnet" "$slipway" init -f "$work/cluster.yaml" --pod-network-cidr 10.0.0.0/16
+}
+unknown_phase() {
+    good >"$work/cluster.yaml"
+    refuses 64 "kubelet-start" "$slipway" init -f "$work/cluster.yaml" --skip-phases adon
+}
+not_root() {
+    local run=()
+    if [ "$(id -u)" = 0 ]; then
+        # A copy that nobody's rights hide.
+        install -m 0755 "$slipway" "$work/slipway"
+        chmod 0755 "$work"
+        run=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+        slipway=$work/slipway
+    fi
+    refuses 64 "sudo" "${run[@]}" "$slipway" init --yes
+    refuses 64 "sudo" "${run[@]}" "$slipway" reset --yes
+}
+init_bad_shape() {
+    [ "$(id -u)" = 0 ] || return 0 # told above: it takes root
+    refuses 64 "overlap" "$slipway" init --dry-run --pod-network-cidr 10.96.0.0/16
+    refuses 64 "loopback" "$slipway" init --dry-run --apiserver-advertise-address 127.0.0.1
+    refuses 64 "not supported" "$slipway" init --dry-run --kubernetes-version 1.99.0
+    refuses 64 "/run/no.sock" "$slipway" init --dry-run --cri-socket unix:///run/no.sock
+    refuses 64 "host name" "$slipway" init --dry-run --node-name a_b
+}
+reset_hosts_without_file() { refuses 64 "-f" "$slipway" reset --all; refuses 64 "-f" "$slipway" reset --host w-1; }
 unreachable() {
     good >"$work/cluster.yaml"
     refuses 4 "cp-1" "$slipway" preflight -f "$work/cluster.yaml"
@@ -63,6 +99,12 @@ subtest "a file of 100 MB is refused unread" huge || true
 subtest "a missing file is named" missing || true
 subtest "no file at all says how to name one" no_file || true
 subtest "reset wants --host or --all" reset_needs_host || true
+subtest "a machine without a control plane says so" no_file_anywhere || true
+subtest "flags of this machine beside a file name the file's field" init_shape_beside_file || true
+subtest "an unknown phase is answered with all of them" unknown_phase || true
+subtest "who is not root is told to type sudo" not_root || true
+subtest "a cluster's shape on the command line is checked like a file" init_bad_shape || true
+subtest "reset without a file is about this machine only" reset_hosts_without_file || true
 subtest "a host that refuses is named with exit code 4" unreachable || true
 subtest "junk is no bundle" no_bundle || true
 subtest "completion is valid bash" completion || true

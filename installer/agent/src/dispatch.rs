@@ -14,7 +14,7 @@ use crate::facts::gather_facts;
 use crate::journal::Journal;
 use crate::lock::HostLock;
 use crate::server::under;
-use crate::{AgentError, cluster, steps, tokens};
+use crate::{AgentError, cluster, steps, stored_cluster, tokens};
 
 /// Answers the requests of one control channel.
 pub(crate) struct Dispatcher {
@@ -74,6 +74,7 @@ impl Dispatcher {
             }
             Request::ReadPublicFile { file } => self.read(file.path()),
             Request::ReadAdminKubeconfig => self.read(paths::ADMIN_CONF),
+            Request::ReadStoredCluster => stored_cluster::read_stored_cluster(&self.root).await,
             Request::ReadJournal { run } => {
                 let journal = Journal::new(&under(&self.root, paths::RUN_DIR));
                 Ok(Reply::Journal {

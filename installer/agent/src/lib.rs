@@ -15,6 +15,7 @@ pub mod kubernetes;
 mod lock;
 mod server;
 mod steps;
+mod stored_cluster;
 mod tokens;
 
 pub use error::AgentError;

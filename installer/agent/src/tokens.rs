@@ -26,6 +26,7 @@ pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, 
     }
     let client = client(&context, paths::ADMIN_CONF).await?;
     let tokens = match request {
+        TokenRequest::JoinTarget => return join_target(&context),
         TokenRequest::List => client
             .list_tokens()
             .await
@@ -57,6 +58,26 @@ pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, 
     };
     Ok(Reply::Tokens {
         tokens: tokens.iter().map(summary).collect(),
+    })
+}
+
+/// Returns where machines join: what the administrator's kubeconfig names, as
+/// `kubeadm token create --print-join-command` does.
+fn join_target(context: &Context) -> Result<Reply, AgentError> {
+    let path = context.at(paths::ADMIN_CONF);
+    let text = std::fs::read_to_string(&path).map_err(AgentError::file("read", &path))?;
+    let text = zeroize::Zeroizing::new(text);
+    let doing = || AgentError::pki("read admin.conf");
+    let kubeconfig = slipway_pki::Kubeconfig::parse(&text).map_err(doing())?;
+    let authorities =
+        slipway_pki::CertificateFacts::parse_all(&kubeconfig.ca_pem).map_err(doing())?;
+    Ok(Reply::JoinTarget {
+        endpoint: kubeconfig
+            .server
+            .trim_start_matches("https://")
+            .trim_end_matches('/')
+            .to_owned(),
+        ca_pins: authorities.iter().map(|it| it.public_key_pin()).collect(),
     })
 }
 

@@ -101,6 +101,10 @@ pub struct HostFacts {
     pub links: Vec<Link>,
     /// The interface of the default route.
     pub default_route: Option<String>,
+    /// The address on that interface under which others reach this host:
+    /// what kubeadm advertises where it is told nothing.
+    #[serde(default)]
+    pub default_address: Option<IpAddr>,
     /// The routes of the main table, IPv4 and IPv6.
     pub routes: Vec<Route>,
     /// 1 or 2; hybrid counts as 1, as it does for kubeadm.

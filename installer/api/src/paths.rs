@@ -58,6 +58,9 @@ pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/99-slipway-kubernetes.conf";
 /// Says which cluster this host belongs to, from the first step until `reset`.
 pub const CLUSTER_MARKER: &str = "/var/lib/slipway/cluster";
+/// The cluster file of a cluster that was made without one, by `slipway init`
+/// on this very machine: read while its API server is down.
+pub const CLUSTER_FILE: &str = "/var/lib/slipway/cluster.yaml";
 /// Says that Slipway installed the container runtime, and so may remove it.
 pub const RUNTIME_MARKER: &str = "/var/lib/slipway/runtime";
 /// Registry mirrors, one folder a registry.

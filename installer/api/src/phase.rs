@@ -41,6 +41,25 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All phases, in order.
+    pub const ALL: [Self; 15] = [
+        Self::RemoveNode,
+        Self::CleanupNode,
+        Self::Install,
+        Self::Images,
+        Self::Certs,
+        Self::Kubeconfig,
+        Self::Etcd,
+        Self::ControlPlane,
+        Self::KubeletStart,
+        Self::WaitControlPlane,
+        Self::UploadConfig,
+        Self::MarkControlPlane,
+        Self::BootstrapToken,
+        Self::Addon,
+        Self::NodeReady,
+    ];
+
     /// Returns the phase's name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -138,6 +138,36 @@ impl Plan {
         self.steps.iter().all(is_agreed) && hosts(self) == hosts(other)
     }
 
+    /// Returns the plan without the steps that `is_left_out` names; what waited
+    /// for one of them waits for what that one waited for.
+    pub fn without(self, is_left_out: impl Fn(&PlannedStep) -> bool) -> Self {
+        let mut inherited: BTreeMap<StepId, Vec<StepId>> = BTreeMap::new();
+        let mut steps: Vec<PlannedStep> = Vec::new();
+        for mut step in self.steps {
+            let mut needs: BTreeSet<StepId> = BTreeSet::new();
+            for id in step.needs {
+                match inherited.get(&id) {
+                    Some(others) => needs.extend(others.iter().cloned()),
+                    None => {
+                        needs.insert(id);
+                    }
+                }
+            }
+            step.needs = needs.into_iter().collect();
+            if is_left_out(&step) {
+                inherited.insert(step.id, step.needs);
+                continue;
+            }
+            step.reruns_after.retain(|id| !inherited.contains_key(id));
+            steps.push(step);
+        }
+        Self {
+            cluster: self.cluster,
+            steps,
+            left_out: self.left_out,
+        }
+    }
+
     /// Returns whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -220,5 +250,19 @@ mod tests {
         let left = plan.without_satisfied(&checks.into());
         assert_eq!(left.steps.len(), 2);
         assert_eq!(left.steps[1].needs, [first.id]);
+    }
+
+    #[test]
+    fn order_holds_across_steps_that_are_left_out() {
+        let first = step("first", &[]);
+        let second = step("second", &[&first]);
+        let third = step("third", &[&second]);
+        let mut last = step("last", &[&third]);
+        last.reruns_after = vec![second.id.clone(), third.id.clone()];
+        let plan = plan_of(vec![first.clone(), second.clone(), third.clone(), last]);
+        let left = plan.without(|step| step.id == third.id);
+        assert_eq!(left.steps.len(), 3);
+        assert_eq!(left.steps[2].needs, std::slice::from_ref(&second.id));
+        assert_eq!(left.steps[2].reruns_after, [second.id]);
     }
 }

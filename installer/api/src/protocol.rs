@@ -100,6 +100,9 @@ pub enum Request {
     },
     /// Reads the administrator's kubeconfig, a secret. Answered with [`Reply::Text`].
     ReadAdminKubeconfig,
+    /// Reads the file of the cluster that this host is a control-plane node of.
+    /// Answered with [`Reply::StoredCluster`].
+    ReadStoredCluster,
     /// Reads journals: of one run, or the newest. Answered with [`Reply::Journal`].
     ReadJournal {
         /// The run; the newest one where none is named.
@@ -127,6 +130,9 @@ pub enum TokenRequest {
         /// What it is for.
         description: Option<String>,
     },
+    /// Asks where machines join and by what they know the cluster. Answered
+    /// with [`Reply::JoinTarget`].
+    JoinTarget,
     /// Deletes a token by its ID.
     Delete {
         /// The six characters before the dot.
@@ -232,10 +238,24 @@ pub enum Reply {
         /// The text.
         text: String,
     },
+    /// A cluster file.
+    StoredCluster {
+        /// Its text; none where the cluster was not made by Slipway.
+        text: Option<String>,
+        /// Whether this host keeps a copy, since nobody else has the file.
+        is_kept_here: bool,
+    },
     /// A journal.
     Journal {
         /// Its lines, oldest first.
         entries: Vec<Entry>,
+    },
+    /// Where machines join.
+    JoinTarget {
+        /// The API server, `host:port`.
+        endpoint: String,
+        /// The pins of the cluster's CA certificates: `sha256:…`.
+        ca_pins: Vec<String>,
     },
     /// Bootstrap tokens.
     Tokens {
@@ -256,7 +276,9 @@ impl std::fmt::Debug for Reply {
             Self::CertificateRequest { .. } => "CertificateRequest",
             Self::Certificate { .. } => "Certificate",
             Self::Text { .. } => "Text",
+            Self::StoredCluster { .. } => "StoredCluster",
             Self::Journal { .. } => "Journal",
+            Self::JoinTarget { .. } => "JoinTarget",
             Self::Tokens { .. } => "Tokens",
         })
     }

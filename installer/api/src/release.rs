@@ -48,6 +48,12 @@ pub const METRICS_SERVER_VERSION: &str = "0.9.0";
 pub struct UnsupportedVersion(pub KubernetesVersion);
 
 impl Release {
+    /// Returns the newest version that this build was tested with: what is
+    /// installed where nobody names one.
+    pub fn newest_tested() -> KubernetesVersion {
+        KubernetesVersion::new(36, 3)
+    }
+
     /// Returns the facts of `version`.
     ///
     /// # Errors

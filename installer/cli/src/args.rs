@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use slipway_api::{Architecture, HostName, KubernetesVersion};
 
+use crate::local_args::InitArgs;
+
 /// Kubernetes on your own machines: a plan you can read first, one command for all hosts.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,8 +31,8 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Bring up the cluster that the file describes.
-    Init(RunArgs),
+    /// Bring up the cluster that the file describes; without a file, one of this machine alone.
+    Init(InitArgs),
     /// Add hosts that are in the file and not yet in the cluster.
     Join(RunArgs),
     /// Show what differs between the file and the hosts; exits 2 if anything does.
@@ -77,7 +79,7 @@ pub(crate) enum Command {
 /// What every command about a cluster takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ClusterArgs {
-    /// The cluster file.
+    /// The cluster file; without one, the command is about this machine.
     #[arg(
         short = 'f',
         long = "config",
@@ -123,6 +125,9 @@ pub(crate) struct RunArgs {
     /// IDs of preflight checks whose errors become warnings; `all` for every one.
     #[arg(long, value_delimiter = ',', value_name = "ID[,ID]")]
     pub ignore_preflight_errors: Vec<String>,
+    /// Phases to leave out, or parts of them: `preflight`, `addon/kube-proxy`.
+    #[arg(long, value_delimiter = ',', value_name = "PHASE[,PHASE]")]
+    pub skip_phases: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +209,9 @@ pub(crate) enum TokenCommand {
         /// What it is for.
         #[arg(long)]
         description: Option<String>,
+        /// Print the whole command that joins a machine, the token in it.
+        #[arg(long)]
+        print_join_command: bool,
     },
     /// List all tokens.
     List {

@@ -3,10 +3,13 @@
 mod args;
 mod beside;
 mod cli_error;
+mod cluster;
 mod commands;
 mod exit_code;
+mod local_args;
 mod session;
 mod show;
+mod this_machine;
 
 use clap::Parser;
 

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use slipway_api::{Architecture, ClusterFile, ClusterSpec, HostName, HostSpec, RunId, SpecErrors};
+use slipway_api::{Architecture, ClusterFile, ClusterSpec, KubernetesVersion, RunId, SpecErrors};
 use slipway_bundle::{
     BlobStore, Bundle, BundleError, FetchOptions, Source, SourceRequest, SourceSet, TransferSink,
     default_download_cache,
 };
-use slipway_engine::{ConnectOptions, Fleet};
 
-use crate::args::{ClusterArgs, SourceArgs};
+use crate::args::SourceArgs;
 use crate::beside::Beside;
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
@@ -86,48 +85,6 @@ fn resolve_paths(spec: &mut ClusterSpec, beside: &Beside) {
     }
 }
 
-/// Returns the hosts that are named; all of the file where none is.
-pub(crate) fn chosen_hosts<'a>(
-    spec: &'a ClusterSpec,
-    names: &[HostName],
-) -> Result<Vec<&'a HostSpec>, CliError> {
-    if names.is_empty() {
-        return Ok(spec.hosts.iter().collect());
-    }
-    let find = |name: &HostName| {
-        spec.host(name).ok_or_else(|| {
-            let known: Vec<&str> = spec.hosts.iter().map(|host| host.name.as_str()).collect();
-            CliError::bad_input(
-                format!("host {name} is not in the cluster file"),
-                format!("the file has: {}", known.join(", ")),
-            )
-        })
-    };
-    names.iter().map(find).collect()
-}
-
-/// Connects to `hosts`, telling on stderr what takes long.
-pub(crate) async fn connect<'a>(
-    spec: &ClusterSpec,
-    hosts: impl IntoIterator<Item = &'a HostSpec>,
-    args: &ClusterArgs,
-) -> Fleet {
-    let options = ConnectOptions {
-        accept_new_host_keys: args.accept_new_host_keys,
-    };
-    let is_terminal = std::io::stderr().is_terminal();
-    let progress = move |host: &HostName, what: &str| {
-        if is_terminal {
-            eprint!("\r\x1b[K{host}: {what}");
-        }
-    };
-    let fleet = Fleet::connect(spec, hosts, &options, &progress).await;
-    if is_terminal {
-        eprint!("\r\x1b[K");
-    }
-    fleet
-}
-
 /// Opens what binaries and images come from: the bundle on the command line or
 /// in the file, else a release source.
 pub(crate) async fn open_blobs(
@@ -159,6 +116,12 @@ pub(crate) async fn open_blobs(
         .await
         .map_err(bundle_error)?;
     Ok(Arc::new(set))
+}
+
+/// Returns the newest Kubernetes version in a bundle.
+pub(crate) fn newest_in_bundle(path: &Path) -> Result<Option<KubernetesVersion>, CliError> {
+    let bundle = Bundle::open(path).map_err(bundle_error)?;
+    Ok(bundle.manifest().kubernetes_versions.iter().max().cloned())
 }
 
 /// Returns how downloads are made: names resolved without the C library.

@@ -17,6 +17,6 @@ pub use agree::{LockRequest, agree};
 pub use error::EngineError;
 pub use fleet::{ConnectOptions, Fleet};
 pub use observe::gather_facts;
-pub use run_journal::{RunJournal, newest_journal};
+pub use run_journal::{RunJournal, newest_journal, newest_journal_of_any};
 pub use run_plan::{RunRequest, run_plan};
 pub use survey::Survey;

@@ -87,15 +87,29 @@ impl RunJournal {
 /// # Errors
 /// The file cannot be read.
 pub fn newest_journal(folder: &Path, cluster: &str) -> Result<Option<Vec<Entry>>, EngineError> {
-    let folder = folder.join(cluster);
-    let Ok(files) = std::fs::read_dir(&folder) else {
-        return Ok(None);
-    };
-    let journals = files.flatten().map(|file| file.path()).filter(|path| {
+    read_newest(journals_in(&folder.join(cluster)))
+}
+
+/// Returns the newest journal of any cluster on this machine, as [`newest_journal`] does.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn newest_journal_of_any(folder: &Path) -> Result<Option<Vec<Entry>>, EngineError> {
+    let clusters = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    read_newest(clusters.flat_map(|cluster| journals_in(&cluster.path())))
+}
+
+fn journals_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.map(|file| file.path()).filter(|path| {
         path.extension()
             .is_some_and(|extension| extension == "ndjson")
-    });
-    let Some(path) = journals.max() else {
+    })
+}
+
+fn read_newest(journals: impl Iterator<Item = PathBuf>) -> Result<Option<Vec<Entry>>, EngineError> {
+    // A run's name begins with its time.
+    let Some(path) = journals.max_by_key(|path| path.file_name().map(ToOwned::to_owned)) else {
         return Ok(None);
     };
     let text = std::fs::read_to_string(&path).map_err(|source| EngineError::Journal {

@@ -1,7 +1,7 @@
 //! What lives in the cluster: its configuration, roles for joining, addons.
 
 use slipway_api::step::{ApplyObjects, Condition, PublishClusterInfo, WaitFor};
-use slipway_api::{Cni, LocalText, Phase, Release, Step, StepId, paths};
+use slipway_api::{ClusterSpec, Cni, LocalText, Phase, Release, Step, StepId, paths};
 use slipway_templates::{
     BootstrapTokenRbac, ClusterConfiguration, ClusterInfo, CoreDns, Corefile,
     DEFAULT_COREDNS_REPLICAS, DEFAULT_VXLAN_PORT, Flannel, KubeProxy, KubeProxyConfig,
@@ -87,20 +87,25 @@ pub(crate) fn add_cluster_file(builder: &mut PlanBuilder, input: &HostInput<'_>,
     );
 }
 
-/// Returns the ConfigMap with the file last applied. The file holds paths of
-/// keys and passwords, never the secrets themselves; the runtime's drop-in and
-/// its mirrors' URLs may hold credentials, so they are left out.
+/// Returns the ConfigMap with the file last applied.
 fn cluster_file_object(input: &HostInput<'_>) -> String {
-    let mut shown = input.spec.clone();
-    shown.runtime.extra_config = None;
-    shown.runtime.registry_mirrors.clear();
     let object = serde_json::json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": { "name": "slipway-cluster", "namespace": "kube-system" },
-        "data": { "cluster.yaml": slipway_api::print_cluster(&shown) },
+        "data": { "cluster.yaml": shown_file(input.spec) },
     });
     object.to_string()
+}
+
+/// Returns the cluster file as others may see it. It holds paths of keys and
+/// passwords, never the secrets themselves; the runtime's drop-in and its
+/// mirrors' URLs may hold credentials, so they are left out.
+pub(crate) fn shown_file(spec: &ClusterSpec) -> String {
+    let mut shown = spec.clone();
+    shown.runtime.extra_config = None;
+    shown.runtime.registry_mirrors.clear();
+    slipway_api::print_cluster(&shown)
 }
 
 /// Adds CoreDNS, kube-proxy, the network and metrics-server; returns the steps

@@ -13,11 +13,17 @@ mod install;
 mod names;
 mod plan_cluster;
 mod plan_fixes;
+mod plan_here;
 mod plan_removal;
 pub mod preflight;
+mod skipped_phases;
+mod suit_machine;
 mod worker;
 
 pub use error::PlanError;
 pub use plan_cluster::{Scope, plan_cluster};
 pub use plan_fixes::plan_fixes;
-pub use plan_removal::{Removal, plan_removal};
+pub use plan_here::plan_here;
+pub use plan_removal::{Removal, plan_cleanup, plan_removal};
+pub use skipped_phases::{SkippedPhases, UnknownPhase};
+pub use suit_machine::suit_machine;

@@ -25,7 +25,7 @@ pub struct Removal {
 
 /// Files and folders that go, in order. The runtime and its images go too
 /// where Slipway installed it; an adopted one stays.
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 14] = [
     paths::KUBERNETES_DIR,
     "/var/lib/cni",
     "/run/flannel",
@@ -38,6 +38,7 @@ const PATHS: [&str; 13] = [
     "/var/log/pods",
     "/var/log/containers",
     paths::PENDING_DIR,
+    paths::CLUSTER_FILE,
     paths::BLOB_DIR,
 ];
 
@@ -119,11 +120,30 @@ pub fn plan_removal(
     }
     let is_wanted = |it: &LeftOut| removal.hosts.contains(&it.host);
     let left_out = facts.unreached().filter(is_wanted).collect();
-    let mut plan = builder.finish(&spec.name, left_out);
+    Ok(asked_for(builder.finish(&spec.name, left_out)))
+}
+
+/// Returns what takes Kubernetes off `host` alone: nobody is asked to let the
+/// node go, as where a worker is reset on itself, or a cluster of one node ends.
+///
+/// # Errors
+/// The host was not reached, or belongs to another cluster.
+pub fn plan_cleanup(spec: &ClusterSpec, facts: &Facts, host: &HostSpec) -> Result<Plan, PlanError> {
+    if facts.host(&host.name).is_none() {
+        return Err(PlanError::HostNotReached {
+            host: host.name.clone(),
+        });
+    }
+    let mut builder = PlanBuilder::default();
+    add_host_cleanup(&mut builder, spec, facts, host, &[])?;
+    Ok(asked_for(builder.finish(&spec.name, Vec::new())))
+}
+
+fn asked_for(mut plan: Plan) -> Plan {
     for step in &mut plan.steps {
         "asked for by reset".clone_into(&mut step.because);
     }
-    Ok(plan)
+    plan
 }
 
 fn add_node_removal(

@@ -69,6 +69,9 @@ pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
             .filter(|text| !text.is_empty())
     };
     let routes = network::gather_routes(root);
+    let links = network::gather_links(root);
+    let default_route = network::default_link(&routes);
+    let default_address = network::gather_default_address(&links, default_route.as_deref());
     let (runtime, kubelet, existing, software, container) = tokio::join!(
         programs::gather_runtime(root),
         programs::gather_kubelet(root),
@@ -93,8 +96,9 @@ pub(crate) async fn gather_facts(root: &Path) -> Result<HostFacts, AgentError> {
         swap: parse_swaps(&read("/proc/swaps").unwrap_or_default()),
         machine_id: trimmed("/etc/machine-id"),
         product_uuid: trimmed("/sys/class/dmi/id/product_uuid"),
-        links: network::gather_links(root),
-        default_route: network::default_link(&routes),
+        links,
+        default_route,
+        default_address,
         routes,
         cgroup_version: cgroups::version(root),
         cgroup_controllers: cgroups::controllers(root),

@@ -1,7 +1,7 @@
 //! Links, routes and listening ports.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -23,6 +23,10 @@ const REJECTS: u32 = 0x0200;
 /// (`RTF_LOCAL`), a cached entry (`RTF_CACHE`).
 const NOT_SET: u32 = 0x8000_0000 | 0x0100_0000;
 
+/// Somewhere far away (RFC 5737, TEST-NET-1): the kernel says from which
+/// address it would be reached, and nothing is sent.
+const FAR_AWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+
 /// Returns all links but loopback.
 pub(super) fn gather_links(root: &Path) -> Vec<Link> {
     let Ok(networks) = Networks::new_with_refreshed_list() else {
@@ -43,8 +47,35 @@ pub(super) fn gather_links(root: &Path) -> Vec<Link> {
             kind: link_kind(root, &name.to_string_lossy()),
         })
         .collect();
+    // Both come out of hash tables: the same host must give the same facts.
     links.sort_by(|a, b| a.name.cmp(&b.name));
+    links.iter_mut().for_each(|link| link.addresses.sort());
     links
+}
+
+/// Returns the address that the kernel itself would use on the default route.
+pub(super) fn gather_default_address(links: &[Link], interface: Option<&str>) -> Option<IpAddr> {
+    let preferred = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .and_then(|socket| socket.connect(FAR_AWAY).and_then(|()| socket.local_addr()));
+    let preferred = preferred.ok().map(|address| address.ip());
+    choose_default_address(links, interface?, preferred)
+}
+
+/// Returns the `preferred` address if the link `interface` has it, else that
+/// link's lowest IPv4 address that others can reach.
+fn choose_default_address(
+    links: &[Link],
+    interface: &str,
+    preferred: Option<IpAddr>,
+) -> Option<IpAddr> {
+    let link = links.iter().find(|link| link.name == interface)?;
+    let is_reachable = |address: &&IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_loopback() && !v4.is_unspecified(),
+        IpAddr::V6(_) => false,
+    };
+    // A route to the far address of its own would lead elsewhere.
+    let preferred = preferred.filter(|address| link.addresses.contains(address));
+    preferred.or_else(|| link.addresses.iter().find(is_reachable).copied())
 }
 
 /// Returns what the kernel says a link is; nothing for ordinary ones.
@@ -238,6 +269,32 @@ mod tests {
         let kind = link_kind(folder.path(), "flannel.1");
         assert_eq!(kind.as_deref(), Some("vxlan"));
         assert_eq!(link_kind(folder.path(), "eth0"), None);
+    }
+
+    #[test]
+    fn the_default_address_is_on_the_interface_of_the_default_route() {
+        let link = |name: &str, addresses: &[&str]| Link {
+            name: name.to_owned(),
+            mac: None,
+            addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
+            mtu: 1500,
+            kind: None,
+        };
+        let links = [
+            link(
+                "eth0",
+                &["169.254.7.7", "192.0.2.11", "192.0.2.12", "fe80::1"],
+            ),
+            link("eth1", &["198.51.100.1"]),
+        ];
+        let choose = |interface, preferred: Option<&str>| {
+            let preferred = preferred.map(|it| it.parse().unwrap());
+            choose_default_address(&links, interface, preferred).map(|it| it.to_string())
+        };
+        assert_eq!(choose("eth0", Some("192.0.2.12")).unwrap(), "192.0.2.12");
+        assert_eq!(choose("eth0", Some("198.51.100.1")).unwrap(), "192.0.2.11");
+        assert_eq!(choose("eth0", None).unwrap(), "192.0.2.11");
+        assert_eq!(choose("eth2", None), None);
     }
 
     #[test]

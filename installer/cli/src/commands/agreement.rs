@@ -1,6 +1,6 @@
 //! Gets the user's yes to a plan, in advance or on the terminal, and the hosts' locks.
 
-use slipway_api::{ClusterSpec, Plan, RunId};
+use slipway_api::{HostName, Plan, RunId};
 use slipway_engine::{Fleet, LockRequest, Survey, agree};
 
 use super::confirm::confirm;
@@ -11,8 +11,8 @@ use crate::show;
 
 /// How a plan is agreed to.
 pub(crate) struct Agreement<'a> {
-    /// The cluster.
-    pub spec: &'a ClusterSpec,
+    /// The host that is locked before all others.
+    pub first: &'a HostName,
     /// The run that will hold the hosts' locks.
     pub run: &'a RunId,
     /// Whether the yes was given in advance: `-y`.
@@ -33,7 +33,7 @@ impl Agreement<'_> {
         let holder = lock_holder(self.run.as_str());
         let lock = LockRequest {
             holder: &holder,
-            first: &self.spec.first_control_plane().name,
+            first: self.first,
         };
         if self.yes {
             let survey = agree(fleet, lock, look, None).await?;

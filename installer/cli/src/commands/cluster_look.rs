@@ -6,12 +6,13 @@ use std::sync::Arc;
 use slipway_api::{Architecture, ClusterSpec, Facts, Finding, HostName, HostSpec, Role, Severity};
 use slipway_bundle::BlobStore;
 use slipway_engine::{EngineError, Fleet, Survey, gather_facts};
-use slipway_planner::{Scope, plan_cluster, preflight};
+use slipway_planner::{Scope, SkippedPhases, plan_cluster, plan_here, preflight};
 
 use crate::args::{ClusterArgs, Output, SourceArgs};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{chosen_hosts, connect, open_blobs};
+use crate::session::open_blobs;
 use crate::show;
 
 /// Which command it is.
@@ -50,7 +51,9 @@ impl Intent {
 /// Looks at the hosts of a cluster file and plans what is left to do on them.
 pub(crate) struct ClusterLook<'a> {
     pub intent: Intent,
-    pub spec: &'a ClusterSpec,
+    pub cluster: &'a Cluster,
+    /// Phases that are left out.
+    pub skipped: SkippedPhases,
     /// What preflight found at the last look.
     pub findings: Vec<Finding>,
     source: &'a SourceArgs,
@@ -64,14 +67,15 @@ impl<'a> ClusterLook<'a> {
     /// Returns a look at the hosts that are named; at all of the file where none is.
     pub fn new(
         intent: Intent,
-        spec: &'a ClusterSpec,
+        cluster: &'a Cluster,
         source: &'a SourceArgs,
         names: &'a [HostName],
         output: Output,
     ) -> Self {
         Self {
             intent,
-            spec,
+            cluster,
+            skipped: SkippedPhases::default(),
             findings: Vec::new(),
             source,
             names,
@@ -82,13 +86,13 @@ impl<'a> ClusterLook<'a> {
 
     /// Connects to the hosts, the control-plane host always among them: it
     /// signs certificates and answers for the cluster.
-    pub async fn connect(&self, cluster: &ClusterArgs) -> Result<Fleet, CliError> {
-        let mut hosts: Vec<&HostSpec> = chosen_hosts(self.spec, self.names)?;
-        let first = self.spec.first_control_plane();
-        if !hosts.iter().any(|host| host.name == first.name) {
-            hosts.push(first);
+    pub async fn connect(&self, args: &ClusterArgs) -> Result<Fleet, CliError> {
+        let mut hosts: Vec<&HostSpec> = self.cluster.chosen_hosts(self.names)?;
+        let control_plane = self.cluster.control_plane();
+        if !hosts.iter().any(|host| host.name == control_plane.name) {
+            hosts.push(control_plane);
         }
-        Ok(connect(self.spec, hosts, cluster).await)
+        self.cluster.connect(hosts, args).await
     }
 
     /// Returns where binaries and images come from, once a look was taken.
@@ -107,8 +111,10 @@ impl<'a> ClusterLook<'a> {
     /// The control-plane host cannot be reached, preflight finds errors, or no
     /// plan can be made.
     pub async fn take(&mut self, fleet: &mut Fleet) -> Result<Survey, CliError> {
-        let facts = gather_facts(fleet, self.spec).await;
-        if fleet.host(&self.spec.first_control_plane().name).is_none() {
+        let cluster = self.cluster;
+        let spec = &cluster.spec;
+        let facts = gather_facts(fleet, spec).await;
+        if fleet.host(&cluster.control_plane().name).is_none() {
             return Err(EngineError::Unreachable(fleet.unreachable()).into());
         }
         let scope = self.scope(&facts)?;
@@ -117,8 +123,13 @@ impl<'a> ClusterLook<'a> {
             Some(blobs) => Arc::clone(blobs),
             None => self.open_blobs(&facts, &scope).await?,
         };
+        let manifest = blobs.manifest();
         let survey = Survey::take(fleet, facts, |facts| {
-            plan_cluster(self.spec, facts, blobs.manifest(), &scope)
+            let plan = match &self.cluster.here {
+                Some(here) if here.keeps_file => plan_here(spec, facts, manifest, &here.name),
+                Some(_) | None => plan_cluster(spec, facts, manifest, &scope),
+            };
+            Ok(self.skipped.without(plan?))
         });
         Ok(survey.await?)
     }
@@ -126,8 +137,13 @@ impl<'a> ClusterLook<'a> {
     /// Checks what is known. Hosts that were not reached are no error here:
     /// they are left out.
     fn judge(&mut self, facts: &Facts, scope: &Scope) -> Result<(), CliError> {
+        if self.skipped.has_preflight() {
+            return Ok(());
+        }
+        let cluster = self.cluster;
+        let spec = &cluster.spec;
         let manifest = self.blobs.as_ref().map(|blobs| blobs.manifest());
-        self.findings = preflight::check(self.spec, &facts.reached(), manifest, scope);
+        self.findings = preflight::check(spec, &facts.reached(), manifest, scope);
         match self.intent {
             Intent::Plan => Ok(()),
             Intent::Init | Intent::Join | Intent::Apply => {
@@ -143,7 +159,9 @@ impl<'a> ClusterLook<'a> {
         facts: &Facts,
         scope: &Scope,
     ) -> Result<Arc<dyn BlobStore>, CliError> {
-        let blobs = open_blobs(self.spec, self.source, architectures(self.spec, facts)).await?;
+        let cluster = self.cluster;
+        let spec = &cluster.spec;
+        let blobs = open_blobs(spec, self.source, architectures(spec, facts)).await?;
         self.blobs = Some(Arc::clone(&blobs));
         self.judge(facts, scope)?;
         if self.output == Output::Text {
@@ -153,7 +171,10 @@ impl<'a> ClusterLook<'a> {
     }
 
     fn scope(&self, facts: &Facts) -> Result<Scope, CliError> {
-        let named: BTreeSet<HostName> = self.names.iter().cloned().collect();
+        let named: BTreeSet<HostName> = match &self.cluster.here {
+            Some(here) => BTreeSet::from([here.name.clone()]),
+            None => self.names.iter().cloned().collect(),
+        };
         match self.intent {
             Intent::Init | Intent::Apply | Intent::Plan if named.is_empty() => Ok(Scope::All),
             Intent::Init | Intent::Apply | Intent::Plan => Ok(Scope::Hosts(named)),
@@ -165,8 +186,9 @@ impl<'a> ClusterLook<'a> {
                     ));
                 }
                 // Nodes that are complete drop out by themselves: their steps are satisfied.
-                let new = self
-                    .spec
+                let cluster = self.cluster;
+                let spec = &cluster.spec;
+                let new = spec
                     .hosts_with_role(Role::Worker)
                     .filter(|host| named.is_empty() || named.contains(&host.name));
                 Ok(Scope::Hosts(new.map(|host| host.name.clone()).collect()))

@@ -2,14 +2,16 @@
 
 use slipway_api::{Outcome, Plan};
 use slipway_engine::Fleet;
+use slipway_planner::{SkippedPhases, UnknownPhase};
 
 use super::agreement::Agreement;
 use super::cluster_look::{ClusterLook, Intent};
 use super::execution::{Execution, exit_code_of, exit_code_of_plan};
 use crate::args::{Output, RunArgs};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{load_spec, new_run};
+use crate::session::new_run;
 use crate::show::{self, SameAgain};
 
 pub(crate) async fn run(
@@ -17,10 +19,29 @@ pub(crate) async fn run(
     args: RunArgs,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let mut spec = load_spec(args.cluster.config.as_deref())?;
-    spec.ignore_preflight_errors
-        .extend(args.ignore_preflight_errors.iter().cloned());
-    let look = ClusterLook::new(intent, &spec, &args.source, &args.host, output);
+    let skipped = skipped_phases(&args)?;
+    let cluster = Cluster::load(&args.cluster).await?;
+    run_on(intent, cluster, skipped, args, output).await
+}
+
+/// Returns the phases that are left out.
+pub(crate) fn skipped_phases(args: &RunArgs) -> Result<SkippedPhases, CliError> {
+    SkippedPhases::parse(&args.skip_phases)
+        .map_err(|error| CliError::bad_input(error.to_string(), UnknownPhase::help()))
+}
+
+/// Runs the command on a cluster that is known already.
+pub(crate) async fn run_on(
+    intent: Intent,
+    mut cluster: Cluster,
+    skipped: SkippedPhases,
+    args: RunArgs,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let ignored = args.ignore_preflight_errors.iter().cloned();
+    cluster.spec.ignore_preflight_errors.extend(ignored);
+    let mut look = ClusterLook::new(intent, &cluster, &args.source, &args.host, output);
+    look.skipped = skipped;
     let mut fleet = look.connect(&args.cluster).await?;
     let result = if args.dry_run {
         show_plan(&mut fleet, look, output).await
@@ -47,11 +68,11 @@ async fn run_agreed(
     args: &RunArgs,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let spec = look.spec;
+    let cluster = look.cluster;
     let run = new_run();
     let again = SameAgain::new(look.intent.again(), args.cluster.config.as_deref());
     let agreement = Agreement {
-        spec,
+        first: &cluster.control_plane().name,
         run: &run,
         yes: args.yes,
         output,
@@ -66,14 +87,14 @@ async fn run_agreed(
     }
     let execution = Execution {
         command: look.intent.name(),
-        cluster: &spec.name,
+        cluster: &cluster.spec.name,
         run,
         again: &again,
         output,
     };
     let state = execution.run(fleet, &survey.plan, &*look.blobs()?).await?;
     if state.outcome == Some(Outcome::Succeeded) && output == Output::Text {
-        show::next_steps(spec, again.file());
+        show::next_steps(cluster, &args.cluster);
     }
     Ok(exit_code_of(&state))
 }

@@ -4,18 +4,17 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use slipway_api::ClusterSpec;
 use slipway_api::protocol::{Reply, Request};
 use slipway_engine::EngineError;
 
 use crate::args::{ClusterArgs, KubeconfigArgs};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{connect, load_spec};
 
 pub(crate) async fn run(args: KubeconfigArgs) -> Result<ExitCode, CliError> {
-    let spec = load_spec(args.cluster.config.as_deref())?;
-    let text = read_admin_kubeconfig(&spec, &args.cluster).await?;
+    let cluster = Cluster::find(&args.cluster).await?;
+    let text = read_admin_kubeconfig(&cluster, &args.cluster).await?;
     match &args.out {
         None => print!("{text}"),
         Some(path) => {
@@ -32,12 +31,12 @@ pub(crate) async fn run(args: KubeconfigArgs) -> Result<ExitCode, CliError> {
 
 /// Reads `admin.conf` from the first control-plane host.
 pub(crate) async fn read_admin_kubeconfig(
-    spec: &ClusterSpec,
+    cluster: &Cluster,
     args: &ClusterArgs,
 ) -> Result<String, CliError> {
-    let first = spec.first_control_plane();
-    let fleet = connect(spec, [first], args).await;
-    let Some(host) = fleet.host(&first.name) else {
+    let control_plane = cluster.control_plane();
+    let fleet = cluster.connect([control_plane], args).await?;
+    let Some(host) = fleet.host(&control_plane.name) else {
         return Err(EngineError::Unreachable(fleet.unreachable()).into());
     };
     let reply = host.request(Request::ReadAdminKubeconfig, &|_| {}).await;

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use miette::Diagnostic;
 use slipway_api::{KubernetesVersion, SUPPORTED_MINORS};
-use slipway_bundle::{BlobStore, Bundle};
 use slipway_lab::{Lab, LabError, LabSpec};
 
 use super::cluster_look::Intent;
@@ -13,8 +12,9 @@ use super::cluster_run::run as run_cluster;
 use super::kubeconfig::{read_admin_kubeconfig, write_private};
 use crate::args::{ClusterArgs, LabCommand, LabUpArgs, Output, RunArgs, SourceArgs};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{bundle_error, load_spec};
+use crate::session::newest_in_bundle;
 
 pub(crate) async fn run(command: LabCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
@@ -47,11 +47,8 @@ async fn up(args: LabUpArgs, output: Output) -> Result<ExitCode, CliError> {
     let started = Instant::now();
     let version = match (&args.kubernetes_version, &args.bundle) {
         (Some(version), _) => version.clone(),
-        (None, Some(path)) => {
-            let bundle = Bundle::open(path).map_err(bundle_error)?;
-            let newest = bundle.manifest().kubernetes_versions.iter().max().cloned();
-            newest.unwrap_or_else(|| KubernetesVersion::new(*SUPPORTED_MINORS.end(), 0))
-        }
+        (None, Some(path)) => newest_in_bundle(path)?
+            .unwrap_or_else(|| KubernetesVersion::new(*SUPPORTED_MINORS.end(), 0)),
         (None, None) => KubernetesVersion::new(*SUPPORTED_MINORS.end(), 0),
     };
     let spec = LabSpec {
@@ -84,11 +81,12 @@ async fn up(args: LabUpArgs, output: Output) -> Result<ExitCode, CliError> {
         yes: true,
         dry_run: false,
         ignore_preflight_errors: Vec::new(),
+        skip_phases: Vec::new(),
     };
     let code = run_cluster(Intent::Init, run, output).await?;
     if code == ExitCode::Done {
-        let spec = load_spec(cluster.config.as_deref())?;
-        let text = read_admin_kubeconfig(&spec, &cluster).await?;
+        let known = Cluster::find(&cluster).await?;
+        let text = read_admin_kubeconfig(&known, &cluster).await?;
         write_private(&lab.kubeconfig(), &text)?;
         if output == Output::Text {
             next_steps(&lab, started);

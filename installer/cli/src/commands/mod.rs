@@ -7,12 +7,14 @@ mod cluster_run;
 mod config;
 mod confirm;
 mod execution;
+mod init;
 mod kubeconfig;
 mod lab;
 mod logs;
 mod plan;
 mod preflight;
 mod reset;
+mod reset_here;
 mod status;
 mod token;
 
@@ -28,7 +30,7 @@ use cluster_look::Intent;
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let output = cli.output;
     match cli.command {
-        Command::Init(args) => cluster_run::run(Intent::Init, args, output).await,
+        Command::Init(args) => init::run(args, output).await,
         Command::Join(args) => cluster_run::run(Intent::Join, args, output).await,
         Command::Apply(args) => cluster_run::run(Intent::Apply, args, output).await,
         Command::Plan(args) => plan::run(args, output).await,

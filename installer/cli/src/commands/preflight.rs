@@ -1,44 +1,57 @@
 //! `preflight`: checks without changes, and mends what is safe.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use slipway_api::{ClusterSpec, Facts, HostState, Severity};
+use slipway_api::{ClusterSpec, Facts, HostName, HostState, Severity};
 use slipway_bundle::BlobStore;
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Scope, plan_fixes, preflight};
 
 use super::cluster_look::architectures;
 use super::execution::{Execution, exit_code_of};
+use super::init;
 use crate::args::{Output, PreflightArgs, SourceArgs};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{chosen_hosts, connect, load_spec, lock_holder, new_run, open_blobs};
+use crate::local_args::{NodeArgs, ShapeArgs};
+use crate::session::{lock_holder, new_run, open_blobs};
 use crate::show::{self, NoBlobs, SameAgain};
 
 pub(crate) async fn run(args: PreflightArgs, output: Output) -> Result<ExitCode, CliError> {
-    let mut spec = load_spec(args.cluster.config.as_deref())?;
-    spec.ignore_preflight_errors
-        .extend(args.ignore_preflight_errors.iter().cloned());
-    let hosts = chosen_hosts(&spec, &args.host)?;
-    let mut fleet = connect(&spec, hosts, &args.cluster).await;
-    let result = check(&mut fleet, &spec, &args, output).await;
+    let mut cluster = match &args.cluster.config {
+        Some(_) => Cluster::load(&args.cluster).await?,
+        None => {
+            let bundle = args.source.bundle.as_deref();
+            init::cluster_here(&ShapeArgs::default(), &NodeArgs::default(), bundle).await?
+        }
+    };
+    let ignored = args.ignore_preflight_errors.iter().cloned();
+    cluster.spec.ignore_preflight_errors.extend(ignored);
+    let hosts = cluster.chosen_hosts(&args.host)?;
+    let mut fleet = cluster.connect(hosts, &args.cluster).await?;
+    let result = check(&mut fleet, &cluster, &args, output).await;
     fleet.close().await;
     result
 }
 
 async fn check(
     fleet: &mut Fleet,
-    spec: &ClusterSpec,
+    cluster: &Cluster,
     args: &PreflightArgs,
     output: Output,
 ) -> Result<ExitCode, CliError> {
-    let scope = if args.host.is_empty() {
+    let spec = &cluster.spec;
+    let hosts = cluster.chosen_hosts(&args.host)?;
+    let names: BTreeSet<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
+    let scope = if args.host.is_empty() && cluster.here.is_none() {
         Scope::All
     } else {
-        Scope::Hosts(args.host.iter().cloned().collect())
+        Scope::Hosts(names)
     };
     if args.fix {
-        let code = fix(fleet, spec, &scope, args, output).await?;
+        let code = fix(fleet, cluster, &scope, args, output).await?;
         if code == ExitCode::Failed {
             return Ok(code);
         }
@@ -69,13 +82,14 @@ async fn check(
 /// Mends what is safe to mend, under the hosts' locks.
 async fn fix(
     fleet: &mut Fleet,
-    spec: &ClusterSpec,
+    cluster: &Cluster,
     scope: &Scope,
     args: &PreflightArgs,
     output: Output,
 ) -> Result<ExitCode, CliError> {
+    let spec = &cluster.spec;
     let run = new_run();
-    let first = &spec.first_control_plane().name;
+    let first = &cluster.control_plane().name;
     fleet.lock(&lock_holder(run.as_str()), first).await?;
     let facts = gather_facts(fleet, spec).await;
     let survey = Survey::take(fleet, facts, |facts| Ok(plan_fixes(spec, facts, scope))).await?;

@@ -2,50 +2,56 @@
 
 use std::collections::BTreeSet;
 
-use slipway_api::{ClusterSpec, HostName, Plan};
+use slipway_api::{HostName, Plan};
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Removal, plan_removal};
 
 use super::agreement::Agreement;
 use super::execution::{Execution, exit_code_of, exit_code_of_plan};
+use super::reset_here;
 use crate::args::{Output, ResetArgs};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{chosen_hosts, connect, load_spec, new_run};
+use crate::session::new_run;
 use crate::show::{self, NoBlobs, SameAgain};
 
 pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
+    if args.cluster.config.is_none() {
+        return reset_here::run(args, output).await;
+    }
     if args.host.is_empty() && !args.all {
         return Err(CliError::bad_input(
             "it is not said which hosts to reset",
             "name them with `--host NAME`, or take all of them with `--all`: the cluster ends then",
         ));
     }
-    let spec = load_spec(args.cluster.config.as_deref())?;
-    let mut hosts = chosen_hosts(&spec, &args.host)?;
+    let cluster = Cluster::load(&args.cluster).await?;
+    let mut hosts = cluster.chosen_hosts(&args.host)?;
     let removal = Removal {
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),
         drain_timeout_seconds: args.drain_timeout,
         delete_empty_dir_data: args.delete_emptydir_data,
     };
-    let first = spec.first_control_plane();
+    let first = cluster.control_plane();
     // Nodes are drained and deleted through the control plane.
     if !removal.hosts.contains(&first.name) {
         hosts.push(first);
     }
-    let mut fleet = connect(&spec, hosts, &args.cluster).await;
-    let result = remove(&mut fleet, &spec, &removal, &args, output).await;
+    let mut fleet = cluster.connect(hosts, &args.cluster).await?;
+    let result = remove(&mut fleet, &cluster, &removal, &args, output).await;
     fleet.close().await;
     result
 }
 
 async fn remove(
     fleet: &mut Fleet,
-    spec: &ClusterSpec,
+    cluster: &Cluster,
     removal: &Removal,
     args: &ResetArgs,
     output: Output,
 ) -> Result<ExitCode, CliError> {
+    let spec = &cluster.spec;
     let look = async |fleet: &mut Fleet| -> Result<Survey, CliError> {
         let facts = gather_facts(fleet, spec).await;
         let survey = Survey::take(fleet, facts, |facts| plan_removal(spec, facts, removal));
@@ -58,7 +64,7 @@ async fn remove(
     }
     let run = new_run();
     let agreement = Agreement {
-        spec,
+        first: &cluster.control_plane().name,
         run: &run,
         yes: args.yes,
         output,

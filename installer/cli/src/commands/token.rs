@@ -6,8 +6,8 @@ use slipway_engine::EngineError;
 
 use crate::args::{ClusterArgs, Output, TokenCommand};
 use crate::cli_error::CliError;
+use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{connect, load_spec};
 
 pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
@@ -15,16 +15,28 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
             cluster,
             ttl,
             description,
+            print_join_command,
         } => {
             let ttl_seconds = parse_duration(&ttl)?;
+            let target = match print_join_command {
+                true => Some(ask(&cluster, TokenRequest::JoinTarget).await?),
+                false => None,
+            };
             let request = TokenRequest::Create {
                 ttl_seconds,
                 description,
             };
             for token in tokens(ask(&cluster, request).await?)? {
-                match output {
-                    Output::Text => println!("{}", token.token),
-                    Output::Json => print_json(&token),
+                let join = target
+                    .as_ref()
+                    .and_then(|it| join_command(it, &token.token));
+                match (output, join) {
+                    (Output::Text, Some(command)) => println!("{command}"),
+                    (Output::Text, None) => println!("{}", token.token),
+                    (Output::Json, Some(command)) => {
+                        print_json(&serde_json::json!({ "token": token, "joinCommand": command }))
+                    }
+                    (Output::Json, None) => print_json(&token),
                 }
             }
         }
@@ -51,10 +63,10 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
 }
 
 async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliError> {
-    let spec = load_spec(args.config.as_deref())?;
-    let first = spec.first_control_plane();
-    let fleet = connect(&spec, [first], args).await;
-    let Some(host) = fleet.host(&first.name) else {
+    let cluster = Cluster::find(args).await?;
+    let control_plane = cluster.control_plane();
+    let fleet = cluster.connect([control_plane], args).await?;
+    let Some(host) = fleet.host(&control_plane.name) else {
         return Err(EngineError::Unreachable(fleet.unreachable()).into());
     };
     let reply = host.request(Request::Token(request), &|_| {}).await;
@@ -63,6 +75,20 @@ async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliErro
         code: ExitCode::Failed,
         failure: error.to_failure(),
     })
+}
+
+/// Returns the command that joins a machine with `token`.
+fn join_command(target: &Reply, token: &str) -> Option<String> {
+    let Reply::JoinTarget { endpoint, ca_pins } = target else {
+        return None;
+    };
+    let pins = ca_pins
+        .iter()
+        .map(|pin| format!(" --discovery-token-ca-cert-hash {pin}"));
+    Some(format!(
+        "slipway join {endpoint} --token {token}{}",
+        pins.collect::<String>()
+    ))
 }
 
 fn tokens(reply: Reply) -> Result<Vec<TokenSummary>, CliError> {

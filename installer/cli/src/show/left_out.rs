@@ -21,11 +21,6 @@ impl SameAgain {
         }
     }
 
-    /// Returns the cluster file.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
     /// Returns what to type for `host`.
     fn line(&self, host: &HostName) -> String {
         let (command, file) = (self.command, self.file.display());

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use slipway_api::{ClusterSpec, Outcome, Progress, RunState};
+use slipway_api::{Outcome, Progress, RunState};
+
+use crate::args::ClusterArgs;
+use crate::cluster::Cluster;
 
 /// Prints on stderr how a run ended.
 pub(crate) fn outcome(state: &RunState, journal: &Path) {
@@ -49,15 +52,19 @@ pub(crate) fn outcome(state: &RunState, journal: &Path) {
 }
 
 /// Prints on stdout what to do with a new cluster.
-pub(crate) fn next_steps(spec: &ClusterSpec, file: &Path) {
-    let file = file.display();
+pub(crate) fn next_steps(cluster: &Cluster, args: &ClusterArgs) {
+    let spec = &cluster.spec;
     println!(
         "\nCluster {} runs Kubernetes {}. What to do next:",
         spec.name, spec.kubernetes_version
     );
-    println!("  slipway status -f {file}");
+    println!("  {}", cluster.command("status", args));
     println!(
-        "  slipway kubeconfig -f {file} --out {}.kubeconfig",
+        "  {} --out {}.kubeconfig",
+        cluster.command("kubeconfig", args),
         spec.name
     );
+    if cluster.here.is_some() {
+        println!("  slipway token create --print-join-command");
+    }
 }

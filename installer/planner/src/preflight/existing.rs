@@ -23,7 +23,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             format!("the host belongs to the cluster {other}"),
             "a host is a node of one cluster only",
             format!(
-                "take it out of {other} first: `slipway reset -f {other}.yaml --host {}`",
+                "take it out of {other} first: `slipway reset -f {other}.yaml --host {}`, or `slipway reset` on it",
                 subject.host.name
             ),
         ));

@@ -25,6 +25,7 @@ use slipway_api::{
 use crate::Scope;
 
 pub use ids::IDS;
+pub(crate) use system_verification::CGROUP_V1_REFUSED_FROM;
 
 /// One host under check.
 pub(crate) struct Subject<'a> {

@@ -10,7 +10,7 @@ use super::kernel::kubelet_setting;
 const ID: &str = "SystemVerification";
 
 /// The first minor whose kubelet refuses cgroup v1 unless told otherwise.
-const CGROUP_V1_REFUSED_FROM: u64 = 35;
+pub(crate) const CGROUP_V1_REFUSED_FROM: u64 = 35;
 
 /// The controllers that the kubelet needs with either cgroup version.
 const CONTROLLERS: [&str; 6] = ["cpu", "cpuset", "devices", "freezer", "memory", "pids"];

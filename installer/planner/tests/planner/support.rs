@@ -67,6 +67,7 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
             kind: None,
         }],
         default_route: Some("eth0".to_owned()),
+        default_address: Some(address),
         routes: vec![route("0.0.0.0/0"), route("192.0.2.0/24")],
         cgroup_version: 2,
         cgroup_controllers: [

@@ -1,0 +1,199 @@
+//! `reset` without a file: takes Kubernetes off this machine.
+
+use slipway_api::{Facts, HostSpec, Plan, Role};
+use slipway_engine::{Fleet, Survey, gather_facts};
+use slipway_planner::plan_cleanup;
+
+use super::agreement::Agreement;
+use super::execution::{Execution, exit_code_of, exit_code_of_plan};
+use crate::args::{Output, ResetArgs};
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use crate::exit_code::ExitCode;
+use crate::session::new_run;
+use crate::show::{self, NoBlobs, SameAgain};
+use crate::this_machine::ThisMachine;
+
+pub(super) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
+    if !args.host.is_empty() || args.all {
+        return Err(CliError::bad_input(
+            "`--host` and `--all` choose among a file's hosts, and no cluster file is given",
+            "name the file with `-f` or in SLIPWAY_CONFIG, or leave both out to reset this machine",
+        ));
+    }
+    let machine = ThisMachine::look().await?;
+    let cluster = machine.known_cluster()?;
+    let mut here = cluster.control_plane().clone();
+    let existing = &machine.facts.existing;
+    if !existing.admin_conf && existing.manifests.is_empty() {
+        here.role = Role::Worker;
+    }
+    let mut fleet = cluster.connect([&here], &args.cluster).await?;
+    let result = clean(&mut fleet, &cluster, &here, &args, output).await;
+    fleet.close().await;
+    result
+}
+
+async fn clean(
+    fleet: &mut Fleet,
+    cluster: &Cluster,
+    here: &HostSpec,
+    args: &ResetArgs,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let spec = &cluster.spec;
+    let facts = gather_facts(fleet, spec).await;
+    let others = Others::of(&facts, here.node_name());
+    others.refuse_control_planes()?;
+    let look = async |fleet: &mut Fleet| -> Result<Survey, CliError> {
+        let facts = gather_facts(fleet, spec).await;
+        let survey = Survey::take(fleet, facts, |facts| plan_cleanup(spec, facts, here));
+        Ok(survey.await?)
+    };
+    if args.dry_run {
+        let survey = look(fleet).await?;
+        show::plan(&survey, output);
+        return Ok(exit_code_of_plan(&survey.plan));
+    }
+    let run = new_run();
+    let agreement = Agreement {
+        first: &here.name,
+        run: &run,
+        yes: args.yes,
+        output,
+    };
+    let survey = agreement.reach(fleet, look, |_| others.question()).await?;
+    if survey.plan.is_empty() {
+        show::nothing_to_do(&survey, output);
+        return Ok(ExitCode::Done);
+    }
+    carry_out(fleet, cluster, here, &survey.plan, run, output).await
+}
+
+async fn carry_out(
+    fleet: &Fleet,
+    cluster: &Cluster,
+    here: &HostSpec,
+    plan: &Plan,
+    run: slipway_api::RunId,
+    output: Output,
+) -> Result<ExitCode, CliError> {
+    let again = SameAgain::new("reset", None);
+    let execution = Execution {
+        command: "reset",
+        cluster: &cluster.spec.name,
+        run,
+        again: &again,
+        output,
+    };
+    let state = execution.run(fleet, plan, &NoBlobs::default()).await?;
+    let code = exit_code_of(&state);
+    if here.role == Role::Worker && code == ExitCode::Done && output == Output::Text {
+        println!("\nThe cluster still lists the node. On a control-plane node:");
+        println!(
+            "  kubectl --kubeconfig /etc/kubernetes/admin.conf delete node {}",
+            here.node_name()
+        );
+    }
+    Ok(code)
+}
+
+/// The cluster's other nodes, as far as this machine's API server tells.
+struct Others {
+    control_planes: Vec<String>,
+    workers: Vec<String>,
+}
+
+impl Others {
+    fn of(facts: &Facts, node_name: &str) -> Self {
+        let nodes = facts.cluster.iter().flat_map(|cluster| &cluster.nodes);
+        let (control_planes, workers): (Vec<_>, Vec<_>) = nodes
+            .filter(|node| node.name != node_name)
+            .partition(|node| node.roles.iter().any(|role| role == "control-plane"));
+        let names = |nodes: Vec<&slipway_api::NodeFacts>| {
+            nodes.into_iter().map(|node| node.name.clone()).collect()
+        };
+        Self {
+            control_planes: names(control_planes),
+            workers: names(workers),
+        }
+    }
+
+    /// Refuses to take a member out of an etcd that goes on without it.
+    fn refuse_control_planes(&self) -> Result<(), CliError> {
+        if self.control_planes.is_empty() {
+            return Ok(());
+        }
+        let names = self.control_planes.join(", ");
+        Err(CliError::bad_input(
+            format!(
+                "the cluster goes on with the control plane of {names}, and this machine must leave its etcd first"
+            ),
+            "reset it through the cluster file: `slipway reset -f cluster.yaml --host NAME`",
+        ))
+    }
+
+    fn question(&self) -> String {
+        if self.workers.is_empty() {
+            return "Remove Kubernetes and its data from this machine?".to_owned();
+        }
+        let names = self.workers.join(", ");
+        format!(
+            "{names} will be left without a control plane. End the cluster and remove its data from this machine?"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_api::{ClusterFacts, NodeFacts};
+
+    use super::*;
+
+    fn facts(nodes: &[(&str, &[&str])]) -> Facts {
+        // As a protocol message: fields that tell nothing here are left out.
+        let node = |(name, roles): &(&str, &[&str])| -> NodeFacts {
+            let node = serde_json::json!({
+                "name": name,
+                "ready": true,
+                "roles": roles,
+                "kubeletVersion": "v1.36.3",
+                "internalIp": null,
+                "unschedulable": false,
+            });
+            serde_json::from_value(node).unwrap()
+        };
+        Facts {
+            cluster: Some(ClusterFacts {
+                api_server_version: "v1.36.3".to_owned(),
+                nodes: nodes.iter().map(node).collect(),
+                certificates: Vec::new(),
+                unhealthy: Vec::new(),
+            }),
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn who_loses_the_control_plane_is_named_before_it_goes() {
+        let alone = Others::of(&facts(&[("cp-1", &["control-plane"])]), "cp-1");
+        assert_eq!(
+            alone.question(),
+            "Remove Kubernetes and its data from this machine?"
+        );
+        let nodes: &[(&str, &[&str])] = &[("cp-1", &["control-plane"]), ("w-1", &[])];
+        let with_worker = Others::of(&facts(nodes), "cp-1");
+        assert!(with_worker.question().starts_with("w-1 will be left"));
+        assert!(with_worker.refuse_control_planes().is_ok());
+    }
+
+    #[test]
+    fn one_of_several_control_plane_nodes_is_not_torn_out_of_etcd() {
+        let nodes: &[(&str, &[&str])] =
+            &[("cp-1", &["control-plane"]), ("cp-2", &["control-plane"])];
+        let error = Others::of(&facts(nodes), "cp-1")
+            .refuse_control_planes()
+            .unwrap_err();
+        assert!(error.failure.message.contains("cp-2"), "{error:?}");
+    }
+}

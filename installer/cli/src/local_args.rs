@@ -1,0 +1,125 @@
+//! The command line of `init` and `join` on this machine, in kubeadm's words.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use ipnet::IpNet;
+use slipway_api::KubernetesVersion;
+
+use crate::args::RunArgs;
+use crate::cli_error::CliError;
+
+/// The heading under which flags stand that have no meaning beside a file.
+const HERE: &str = "This machine (without a file)";
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// What a cluster file would say about the cluster.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = HERE)]
+pub(crate) struct ShapeArgs {
+    /// The Kubernetes version; by default the newest in the bundle, or else
+    /// the newest that this build was tested with.
+    #[arg(long, value_name = "V")]
+    pub kubernetes_version: Option<KubernetesVersion>,
+    /// The address that the API server advertises; by default the one of the
+    /// default route's interface.
+    #[arg(long, value_name = "IP")]
+    pub apiserver_advertise_address: Option<IpAddr>,
+    /// A DNS name or load balancer of your own for the API.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub control_plane_endpoint: Option<String>,
+    /// The pods' subnet [default: 10.244.0.0/16].
+    #[arg(long, value_name = "CIDR")]
+    pub pod_network_cidr: Option<IpNet>,
+    /// The Services' subnet [default: 10.96.0.0/12].
+    #[arg(long, value_name = "CIDR")]
+    pub service_cidr: Option<IpNet>,
+    /// The cluster's DNS domain [default: cluster.local].
+    #[arg(long, value_name = "NAME")]
+    pub service_dns_domain: Option<String>,
+}
+
+/// What a cluster file would say about the host.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = HERE)]
+pub(crate) struct NodeArgs {
+    /// The node's name; by default the host name.
+    #[arg(long, value_name = "NAME")]
+    pub node_name: Option<String>,
+    /// The socket of a container runtime that runs already; by default the one
+    /// that is found, and else containerd is installed.
+    #[arg(long, value_name = "PATH")]
+    pub cri_socket: Option<PathBuf>,
+}
+
+impl InitArgs {
+    /// Refuses flags that a file would contradict.
+    ///
+    /// # Errors
+    /// The first such flag that is given.
+    pub fn refuse_beside_file(&self) -> Result<(), CliError> {
+        let ShapeArgs {
+            kubernetes_version,
+            apiserver_advertise_address,
+            control_plane_endpoint,
+            pod_network_cidr,
+            service_cidr,
+            service_dns_domain,
+        } = &self.shape;
+        let given = [
+            (
+                kubernetes_version.is_some(),
+                "--kubernetes-version",
+                "kubernetesVersion",
+            ),
+            (
+                apiserver_advertise_address.is_some(),
+                "--apiserver-advertise-address",
+                "hosts[].internalAddress",
+            ),
+            (
+                control_plane_endpoint.is_some(),
+                "--control-plane-endpoint",
+                "controlPlaneEndpoint",
+            ),
+            (
+                pod_network_cidr.is_some(),
+                "--pod-network-cidr",
+                "networking.podSubnet",
+            ),
+            (
+                service_cidr.is_some(),
+                "--service-cidr",
+                "networking.serviceSubnet",
+            ),
+            (
+                service_dns_domain.is_some(),
+                "--service-dns-domain",
+                "networking.dnsDomain",
+            ),
+            (self.node.node_name.is_some(), "--node-name", "hosts[].name"),
+            (
+                self.node.cri_socket.is_some(),
+                "--cri-socket",
+                "runtime.socket",
+            ),
+        ];
+        match given.into_iter().find(|(is_given, ..)| *is_given) {
+            None => Ok(()),
+            Some((_, flag, field)) => Err(CliError::bad_input(
+                format!("`{flag}` is for this machine alone, and a cluster file is given"),
+                format!("write `{field}` into the file, or leave `-f` and SLIPWAY_CONFIG out"),
+            )),
+        }
+    }
+}
