@@ -17,6 +17,7 @@ use slipway_templates::{
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
+use crate::leftovers::add_leftover_removal;
 use crate::plan_cluster::HostInput;
 
 /// The steps that later phases wait for.
@@ -45,6 +46,7 @@ pub(crate) fn add_install(
     let marker = builder.add(host, Phase::Install, Step::WriteFile(marker), &[]);
     let marker = [marker];
     let mut all = add_kernel(builder, input.spec, host, &marker);
+    all.extend(add_leftover_removal(builder, input, &marker));
     let runtime = add_runtime(builder, input, &marker)?;
     let plugins = archive(
         input,

@@ -10,6 +10,7 @@ mod control_plane;
 mod error;
 mod images;
 mod install;
+mod leftovers;
 mod names;
 mod plan_cluster;
 mod plan_fixes;

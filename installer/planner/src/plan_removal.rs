@@ -11,6 +11,7 @@ use slipway_api::{
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
+use crate::leftovers::{POD_NETWORK_LINKS, POD_NETWORK_PATHS};
 
 /// What is removed, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +26,8 @@ pub struct Removal {
 
 /// Files and folders that go, in order. The runtime and its images go too
 /// where Slipway installed it; an adopted one stays.
-const PATHS: [&str; 14] = [
+const PATHS: [&str; 11] = [
     paths::KUBERNETES_DIR,
-    "/var/lib/cni",
-    "/run/flannel",
-    "/etc/cni/net.d/10-flannel.conflist",
     "/etc/systemd/system/kubelet.service",
     "/etc/systemd/system/kubelet.service.d",
     "/usr/local/bin/kubelet",
@@ -235,16 +233,17 @@ fn add_host_cleanup(
         steps.push(unmount("/run/containerd"));
         steps.push(unmount("/var/lib/containerd"));
     }
-    let links = ["cni0", "flannel.1", "kube-ipvs0", "nodelocaldns"].map(str::to_owned);
+    let links = POD_NETWORK_LINKS.into_iter().chain(["kube-ipvs0", "nodelocaldns"]);
     steps.push(Step::RemoveLinks(RemoveLinks {
-        links: links.to_vec(),
+        links: links.map(str::to_owned).collect(),
     }));
     let prefixes = ["KUBE-", "CNI-", "FLANNEL-"].map(str::to_owned);
     steps.push(Step::RemoveRules(RemoveRules {
         chain_prefixes: prefixes.to_vec(),
     }));
     steps.extend(FOLDERS.iter().map(|path| remove(path, true)));
-    steps.extend(PATHS.iter().map(|path| remove(path, false)));
+    let paths = PATHS.iter().chain(&POD_NETWORK_PATHS);
+    steps.extend(paths.map(|path| remove(path, false)));
     if host.role == Role::ControlPlane {
         steps.extend(CONTROL_PLANE_PATHS.iter().map(|path| remove(path, false)));
     }

@@ -261,6 +261,44 @@ fn an_adopted_runtime_is_left_alone() {
 }
 
 #[test]
+fn a_pod_network_that_is_older_than_the_node_goes_before_the_kubelet_starts() {
+    let spec = spec();
+    let manifest = manifest(&spec.kubernetes_version);
+    let leftover_steps = |facts: &Facts| {
+        let plan = plan_cluster(&spec, facts, &manifest, &Scope::All).expect("it can be planned");
+        let steps = plan.steps.into_iter();
+        steps
+            .filter(|step| step.step.describe().contains("cni0"))
+            .map(|step| (step.host.to_string(), step.id))
+            .collect::<Vec<_>>()
+    };
+    let mut facts = bare_facts(&spec);
+    assert_eq!(leftover_steps(&facts), []);
+
+    let worker = spec.hosts[1].name.clone();
+    let Some(HostState::Reached(host)) = facts.hosts.get_mut(&worker) else {
+        panic!("the worker is there");
+    };
+    let mut bridge = host.links[0].clone();
+    bridge.name = "cni0".to_owned();
+    host.links.push(bridge);
+    let found = leftover_steps(&facts);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "w-1");
+    let plan = plan_cluster(&spec, &facts, &manifest, &Scope::All).expect("it can be planned");
+    let start = "w-1/kubelet-start/start kubelet.service";
+    let start = plan.steps.iter().find(|step| step.id.as_str() == start);
+    assert!(start.expect("the kubelet starts").needs.contains(&found[0].1));
+
+    // A node's own pod network is not a leftover.
+    let Some(HostState::Reached(host)) = facts.hosts.get_mut(&worker) else {
+        panic!("the worker is there");
+    };
+    host.existing.kubelet_conf = true;
+    assert_eq!(leftover_steps(&facts), []);
+}
+
+#[test]
 fn a_user_s_own_network_is_applied_in_the_file_s_order_in_flannel_s_place() {
     let mut spec = spec();
     let local = |path: &str| LocalText {
