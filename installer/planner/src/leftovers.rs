@@ -29,8 +29,11 @@ pub(crate) fn add_leftover_removal(
     needs: &[StepId],
 ) -> Vec<StepId> {
     let is_ours = |name: &str| POD_NETWORK_LINKS.contains(&name);
-    let is_left = input.facts.links.iter().any(|link| is_ours(&link.name));
-    if input.facts.existing.kubelet_conf || input.spec.networking.cni != Cni::Flannel || !is_left {
+    let existing = &input.facts.existing;
+    let is_left = existing.leftovers.flannel_network.is_some()
+        || existing.leftovers.cni_leases > 0
+        || input.facts.links.iter().any(|link| is_ours(&link.name));
+    if existing.kubelet_conf || input.spec.networking.cni != Cni::Flannel || !is_left {
         return Vec::new();
     }
     let links = Step::RemoveLinks(RemoveLinks {

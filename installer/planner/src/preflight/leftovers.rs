@@ -13,9 +13,12 @@ const POD_LINKS: [&str; 2] = ["cni0", "flannel.1"];
 /// Further links that Kubernetes and its addons make.
 const OTHER_LINKS: [&str; 3] = ["kube-bridge", "kube-ipvs0", "nodelocaldns"];
 
-/// What takes all of it away.
+/// What takes a node's wrong links away.
 const CLEAN: &str = "`ip link delete cni0; ip link delete flannel.1; rm -rf /var/lib/cni /run/flannel`, \
-                     and reboot to be rid of the netfilter chains";
+                     and restart the node's pods";
+
+/// What becomes of an earlier cluster's network.
+const REMOVED: &str = "nothing for links and addresses, which the plan removes; reboot to be rid of netfilter chains";
 
 /// Why pods get nowhere with them.
 const WHY: &str = "the bridge plugin and flannel refuse links with other addresses than theirs, and no pod starts";
@@ -24,21 +27,21 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if subject.spec.networking.cni != Cni::Flannel {
         return;
     }
-    let wrong = wrong_addresses(subject);
-    if !wrong.is_empty() {
-        found.push(subject.error("Leftovers", wrong.join(", "), WHY, CLEAN));
+    let mut seen = wrong_addresses(subject);
+    // A node keeps its links; on any other host the plan removes them.
+    if subject.facts.existing.kubelet_conf {
+        if !seen.is_empty() {
+            found.push(subject.error("Leftovers", seen.join(", "), WHY, CLEAN));
+        }
         return;
     }
-    if subject.belongs_to_cluster() {
-        return;
-    }
-    let traces = traces(subject);
-    if !traces.is_empty() {
+    seen.extend(traces(subject));
+    if !seen.is_empty() {
         found.push(subject.warning(
             "Leftovers",
-            format!("an earlier cluster left {}", traces.join(", ")),
+            format!("an earlier cluster left: {}", seen.join(", ")),
             "old rules and addresses lead packets of new pods astray",
-            CLEAN,
+            REMOVED,
         ));
     }
 }

@@ -274,12 +274,12 @@ fn each_trouble_has_its_finding() {
         ),
         (
             "Leftovers",
-            Severity::Error,
+            Severity::Warning,
             Box::new(|host| host.links.push(link("cni0", "10.42.3.1"))),
         ),
         (
             "Leftovers",
-            Severity::Error,
+            Severity::Warning,
             Box::new(|host| {
                 host.existing.leftovers.flannel_network = "10.42.0.0/16".parse().ok();
             }),

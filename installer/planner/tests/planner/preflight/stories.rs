@@ -207,6 +207,7 @@ fn a_node_whose_bridge_has_another_node_s_addresses_is_told() {
     let mut facts = bare_facts(&spec);
     change(&mut facts, "w-1", |host| {
         host.existing.slipway_cluster = Some("harbour".into());
+        host.existing.kubelet_conf = true;
         host.links.push(link("cni0", "10.244.3.1"));
     });
     let node = |pod_subnet: &str| NodeFacts {
