@@ -14,6 +14,7 @@ use crate::facts::gather_facts;
 use crate::journal::Journal;
 use crate::lock::HostLock;
 use crate::server::under;
+use crate::tidy::tidy;
 use crate::{AgentError, cluster, steps, stored_cluster, tokens};
 
 /// Answers the requests of one control channel.
@@ -85,6 +86,20 @@ impl Dispatcher {
                 let lock = HostLock::take(&under(&self.root, paths::LOCK_FILE), &holder)?;
                 *self.lock.lock().expect("nobody panics while holding it") = Some(lock);
                 Ok(Reply::Done { changed: true })
+            }
+            Request::Tidy { version, blobs } => {
+                if self
+                    .lock
+                    .lock()
+                    .expect("nobody panics while holding it")
+                    .is_none()
+                {
+                    let why = "only a run that holds the host may tidy it";
+                    return Err(AgentError::BadRequest(why.to_owned()));
+                }
+                let own = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+                let changed = tidy(&self.root, &own, &version, blobs)?;
+                Ok(Reply::Done { changed })
             }
             Request::Token(request) => tokens::handle(request, &self.root).await,
         }
@@ -158,5 +173,30 @@ impl Dispatcher {
         let path = under(&self.root, path);
         let text = std::fs::read_to_string(&path).map_err(AgentError::file("read", &path))?;
         Ok(Reply::Text { text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_run_that_holds_the_host_may_tidy_it() {
+        let root = tempfile::tempdir().unwrap();
+        let dispatcher = Dispatcher::new(root.path().to_owned());
+        let tidy = Request::Tidy {
+            version: slipway_api::KubernetesVersion::new(36, 3),
+            blobs: Default::default(),
+        };
+        let refused = dispatcher.handle(tidy.clone(), |_| {}).await;
+        assert!(
+            matches!(refused, Err(AgentError::BadRequest(_))),
+            "{refused:?}"
+        );
+        let holder = "ops@laptop/42/run-1".to_owned();
+        let lock = Request::Lock { holder };
+        dispatcher.handle(lock, |_| {}).await.unwrap();
+        let done = dispatcher.handle(tidy, |_| {}).await.unwrap();
+        assert_eq!(done, Reply::Done { changed: false });
     }
 }

@@ -16,6 +16,7 @@ mod lock;
 mod server;
 mod steps;
 mod stored_cluster;
+mod tidy;
 mod tokens;
 
 pub use error::AgentError;

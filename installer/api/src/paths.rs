@@ -44,6 +44,8 @@ pub const CONTAINERD_DROP_IN_DIR: &str = "/etc/containerd/conf.d";
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 /// Slipway's own folder, root only.
 pub const STATE_DIR: &str = "/var/lib/slipway";
+/// Agents, named by their digests.
+pub const AGENT_DIR: &str = "/var/lib/slipway/bin";
 /// The blob store.
 pub const BLOB_DIR: &str = "/var/lib/slipway/blobs";
 /// Journals of runs.

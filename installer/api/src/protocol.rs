@@ -1,12 +1,12 @@
 //! What workstation and agent say to each other: newline-delimited JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Blob, Check, ClusterFacts, Entry, Failure, HostFacts, PublicFile, RunId, Sha256Digest, Step,
-    StepId,
+    Blob, Check, ClusterFacts, Entry, Failure, HostFacts, KubernetesVersion, PublicFile, RunId,
+    Sha256Digest, Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -112,6 +112,14 @@ pub enum Request {
     Lock {
         /// Who holds it: user@host/pid/run.
         holder: String,
+    },
+    /// Removes blobs that neither this version nor the one before needs, and agents older than
+    /// the one before this. The host must be locked. Answered with [`Reply::Done`].
+    Tidy {
+        /// The version that is in use from now on.
+        version: KubernetesVersion,
+        /// The blobs it needs on this host.
+        blobs: BTreeSet<Sha256Digest>,
     },
     /// Lists, makes or deletes bootstrap tokens. Answered with [`Reply::Tokens`].
     Token(TokenRequest),

@@ -12,6 +12,7 @@ mod run_plan;
 mod run_step;
 mod step_error;
 mod survey;
+mod tidy;
 
 pub use agree::{LockRequest, agree};
 pub use error::EngineError;
@@ -20,3 +21,4 @@ pub use observe::gather_facts;
 pub use run_journal::{RunJournal, newest_journal, newest_journal_of_any};
 pub use run_plan::{RunRequest, run_plan};
 pub use survey::Survey;
+pub use tidy::tidy;

@@ -1,10 +1,10 @@
 //! What hosts and cluster are like, and what is left to do on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Check, Facts, HostName, HostState, LeftOut, Plan, Step, StepId};
+use slipway_api::{Check, Facts, HostName, HostState, LeftOut, Plan, Sha256Digest, Step, StepId};
 use slipway_planner::PlanError;
 
 use crate::observe::unexpected;
@@ -19,6 +19,8 @@ pub struct Survey {
     pub plan: Plan,
     /// How many steps have nothing to do.
     pub satisfied: usize,
+    /// The blobs that belong on each host, whether or not anything is left to do with them.
+    pub blobs: BTreeMap<HostName, BTreeSet<Sha256Digest>>,
 }
 
 impl Survey {
@@ -43,12 +45,14 @@ impl Survey {
             let total = desired.steps.len();
             match check(fleet, &desired).await {
                 Ok(checks) => {
+                    let blobs = blobs_of(&desired);
                     let plan = desired.without_satisfied(&checks);
                     let satisfied = total - plan.steps.len();
                     return Ok(Self {
                         facts,
                         plan,
                         satisfied,
+                        blobs,
                     });
                 }
                 Err(lost) => {
@@ -63,6 +67,18 @@ impl Survey {
             }
         }
     }
+}
+
+fn blobs_of(plan: &Plan) -> BTreeMap<HostName, BTreeSet<Sha256Digest>> {
+    let mut by_host: BTreeMap<HostName, BTreeSet<Sha256Digest>> = BTreeMap::new();
+    for step in &plan.steps {
+        let blobs = step.step.blobs();
+        if !blobs.is_empty() {
+            let known = by_host.entry(step.host.clone()).or_default();
+            known.extend(blobs.iter().map(|blob| blob.sha256));
+        }
+    }
+    by_host
 }
 
 /// Returns what the hosts' checks say, or the hosts that say nothing.

@@ -194,6 +194,12 @@ impl FakeHost {
         if let Request::Lock { .. } = request {
             return Ok(Reply::Done { changed: true });
         }
+        if let Request::Tidy { blobs, .. } = request {
+            let before = state.blobs.len();
+            state.blobs.retain(|blob| blobs.contains(blob));
+            let changed = state.blobs.len() < before;
+            return Ok(Reply::Done { changed });
+        }
         Err(Failure::because(
             "the fake host has no script for this request",
         ))

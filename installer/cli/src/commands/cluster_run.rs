@@ -1,7 +1,7 @@
 //! `init`, `join` and `apply`: make hosts as the file says.
 
-use slipway_api::{Outcome, Plan};
-use slipway_engine::Fleet;
+use slipway_api::{LeftOut, Outcome, Plan};
+use slipway_engine::{Fleet, tidy};
 use slipway_planner::{SkippedPhases, UnknownPhase};
 
 use super::agreement::Agreement;
@@ -93,6 +93,13 @@ async fn run_agreed(
         output,
     };
     let state = execution.run(fleet, &survey.plan, &*look.blobs()?).await?;
+    // A plan without some phases does not name all blobs that are needed.
+    if state.outcome == Some(Outcome::Succeeded) && args.skip_phases.is_empty() {
+        for LeftOut { failure, .. } in tidy(fleet, &survey, &cluster.spec.kubernetes_version).await
+        {
+            eprintln!("warning: old blobs stay: {failure}");
+        }
+    }
     if state.outcome == Some(Outcome::Succeeded) && output == Output::Text {
         show::next_steps(cluster, &args.cluster);
     }

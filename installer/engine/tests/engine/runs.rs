@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use slipway_api::protocol::Request;
 use slipway_api::{Event, Failure, Outcome, Progress, Step};
-use slipway_engine::EngineError;
+use slipway_engine::{EngineError, tidy};
 use slipway_hosts::{FakeHost, Fault, Host};
 
 use crate::fakes::{answer, applied, fakes, fleet, look, run, run_until, whole_plan};
@@ -42,6 +42,44 @@ async fn every_step_is_announced_before_it_is_asked_for() {
             | Event::RunFinished { .. } => {}
         }
     }
+}
+
+#[tokio::test]
+async fn tidying_keeps_what_the_plan_needs_and_nothing_else() {
+    let fakes = fakes();
+    run(&fakes).await.unwrap();
+    let mut fleet = fleet(&fakes);
+    let mut survey = look(&mut fleet).await.unwrap();
+    let version = "1.36.3".parse().unwrap();
+    let steps = whole_plan().steps;
+    let of = |fake: &FakeHost| {
+        let mine = steps.iter().filter(|step| step.host == *fake.name());
+        mine.flat_map(|step| step.step.blobs()).collect::<Vec<_>>()
+    };
+    assert_eq!(tidy(&fleet, &survey, &version).await, []);
+    for fake in &fakes {
+        assert!(of(fake).iter().all(|blob| fake.has_blob(&blob.sha256)));
+    }
+    for blobs in survey.blobs.values_mut() {
+        blobs.pop_first();
+    }
+    fakes[1].fail_at(
+        fakes[1].requests().len(),
+        Fault::Fail(Failure::because("no")),
+    );
+    let failed = tidy(&fleet, &survey, &version).await;
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].host, *fakes[1].name());
+    assert!(
+        of(&fakes[1])
+            .iter()
+            .all(|blob| fakes[1].has_blob(&blob.sha256))
+    );
+    assert!(
+        !of(&fakes[2])
+            .iter()
+            .all(|blob| fakes[2].has_blob(&blob.sha256))
+    );
 }
 
 #[tokio::test]

@@ -33,8 +33,10 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::GatherClusterFacts
         | Request::MissingBlobs { .. }
         | Request::ReadAdminKubeconfig
+        | Request::ReadStoredCluster
         | Request::ReadJournal { .. }
         | Request::Lock { .. }
+        | Request::Tidy { .. }
         | Request::Token(_) => READING,
         Request::CheckSteps { .. }
         | Request::PrepareCertificate { .. }
@@ -78,8 +80,10 @@ fn describe(request: &Request) -> String {
         Request::SignCertificate { .. } => "sign a certificate".to_owned(),
         Request::ReadPublicFile { file } => format!("read {}", file.path()),
         Request::ReadAdminKubeconfig => "read the administrator's kubeconfig".to_owned(),
+        Request::ReadStoredCluster => "read the cluster file that the cluster keeps".to_owned(),
         Request::ReadJournal { .. } => "read a journal".to_owned(),
         Request::Lock { .. } => "take the host's lock".to_owned(),
+        Request::Tidy { .. } => "remove old blobs".to_owned(),
         Request::Token(_) => "work on bootstrap tokens".to_owned(),
     }
 }
