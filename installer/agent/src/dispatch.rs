@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
 use slipway_api::{Event, RunId, Step, StepId, paths};
 use tokio::sync::mpsc;
@@ -13,15 +15,21 @@ use crate::context::Context;
 use crate::facts::gather_facts;
 use crate::journal::Journal;
 use crate::lock::HostLock;
+use crate::probes::{OpenListeners, run_probes};
 use crate::server::under;
 use crate::tidy::tidy;
 use crate::{AgentError, cluster, steps, stored_cluster, tokens};
+
+/// The longest that ports of a probe stay open, whatever is asked.
+const LISTENERS_BOUND: Duration = Duration::from_secs(60);
 
 /// Answers the requests of one control channel.
 pub(crate) struct Dispatcher {
     root: PathBuf,
     /// Held until the channel closes.
     lock: Mutex<Option<HostLock>>,
+    /// Open until they are closed, or the channel is.
+    listeners: Mutex<Option<OpenListeners>>,
 }
 
 impl Dispatcher {
@@ -30,6 +38,7 @@ impl Dispatcher {
         Self {
             root,
             lock: Mutex::new(None),
+            listeners: Mutex::new(None),
         }
     }
 
@@ -101,8 +110,43 @@ impl Dispatcher {
                 let changed = tidy(&self.root, &own, &version, blobs)?;
                 Ok(Reply::Done { changed })
             }
+            Request::ReadClock => Ok(Reply::Clock {
+                now: Timestamp::now(),
+            }),
+            Request::OpenListeners {
+                nonce,
+                listeners,
+                seconds,
+            } => {
+                let bound = Duration::from_secs(seconds).min(LISTENERS_BOUND);
+                let (open, states) = OpenListeners::open(&listeners, &nonce, bound).await;
+                self.exchange_listeners(Some(open));
+                Ok(Reply::Listeners { states })
+            }
+            Request::RunProbes {
+                nonce,
+                from,
+                probes,
+            } => {
+                let outcomes = run_probes(&probes, &nonce, &from, &self.root).await;
+                Ok(Reply::Probes { outcomes })
+            }
+            Request::CloseListeners => {
+                let open = self.exchange_listeners(None);
+                let arrivals = open.map(OpenListeners::close).unwrap_or_default();
+                Ok(Reply::Arrivals { arrivals })
+            }
             Request::Token(request) => tokens::handle(request, &self.root).await,
         }
+    }
+
+    /// Puts other listeners, or none, in the place of those that are open.
+    fn exchange_listeners(&self, listeners: Option<OpenListeners>) -> Option<OpenListeners> {
+        let mut open = self
+            .listeners
+            .lock()
+            .expect("nobody panics while holding it");
+        std::mem::replace(&mut *open, listeners)
     }
 
     async fn check(&self, steps: Vec<(StepId, Step)>) -> Result<Reply, AgentError> {

@@ -13,6 +13,7 @@ mod files;
 mod journal;
 pub mod kubernetes;
 mod lock;
+mod probes;
 mod server;
 mod steps;
 mod stored_cluster;

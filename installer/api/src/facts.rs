@@ -18,7 +18,7 @@ pub use leftovers::Leftovers;
 pub use resolver::ResolverFacts;
 pub use software::{Package, SelinuxFacts, SoftwareFacts};
 
-use crate::{Architecture, Failure, HostName, LeftOut};
+use crate::{Architecture, Failure, HostName, HostProbes, LeftOut};
 
 /// Everything a plan is made from, beside the cluster file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct Facts {
     pub hosts: BTreeMap<HostName, HostState>,
     /// The cluster, where a control-plane host answered for it.
     pub cluster: Option<ClusterFacts>,
+    /// What came of probes, for each host that was asked; empty where none were made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub probes: BTreeMap<HostName, HostProbes>,
 }
 
 /// A host's facts, or why there are none.

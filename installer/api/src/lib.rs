@@ -13,6 +13,7 @@ mod left_out;
 pub mod paths;
 mod phase;
 mod plan;
+mod probe;
 pub mod protocol;
 mod release;
 mod run_state;
@@ -37,6 +38,10 @@ pub use kubernetes_version::{InvalidVersion, KubernetesVersion};
 pub use left_out::LeftOut;
 pub use phase::Phase;
 pub use plan::{Check, Plan, PlannedStep, StepId};
+pub use probe::{
+    Arrival, ClockOffset, HostProbes, ListenerState, Probe, ProbeListener, ProbeOutcome,
+    SyncLatency, Transport,
+};
 pub use release::{
     CNI_PLUGINS_VERSION, CONTAINERD_VERSION, FLANNEL_VERSION, METRICS_SERVER_VERSION, RUNC_VERSION,
     Release, SUPPORTED_MINORS, UnsupportedVersion,

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Blob, Check, ClusterFacts, Entry, Failure, HostFacts, KubernetesVersion, PublicFile, RunId,
-    Sha256Digest, Step, StepId,
+    Arrival, Blob, Check, ClusterFacts, Entry, Failure, HostFacts, HostName, KubernetesVersion,
+    ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId, Sha256Digest, Step,
+    StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -108,6 +110,29 @@ pub enum Request {
         /// The run; the newest one where none is named.
         run: Option<RunId>,
     },
+    /// What time it is. Answered with [`Reply::Clock`].
+    ReadClock,
+    /// Opens ports that other hosts try to reach, until [`Request::CloseListeners`],
+    /// the channel's end or the bound. Answered with [`Reply::Listeners`].
+    OpenListeners {
+        /// Tells this probe's messages apart from all others'.
+        nonce: String,
+        /// The ports.
+        listeners: Vec<ProbeListener>,
+        /// The bound.
+        seconds: u64,
+    },
+    /// Tries things, all at once. Answered with [`Reply::Probes`].
+    RunProbes {
+        /// Tells this probe's messages apart from all others'.
+        nonce: String,
+        /// This host's name, which its datagrams carry.
+        from: HostName,
+        /// What to try.
+        probes: Vec<Probe>,
+    },
+    /// Closes the ports that were opened. Answered with [`Reply::Arrivals`].
+    CloseListeners,
     /// Takes the host's lock until the channel closes. Answered with [`Reply::Done`].
     Lock {
         /// Who holds it: user@host/pid/run.
@@ -265,6 +290,26 @@ pub enum Reply {
         /// The pins of the cluster's CA certificates: `sha256:…`.
         ca_pins: Vec<String>,
     },
+    /// The host's time.
+    Clock {
+        /// Now.
+        now: Timestamp,
+    },
+    /// What became of the ports to open.
+    Listeners {
+        /// In the request's order.
+        states: Vec<ListenerState>,
+    },
+    /// What came of probes.
+    Probes {
+        /// In the request's order.
+        outcomes: Vec<ProbeOutcome>,
+    },
+    /// The datagrams that came while ports were open.
+    Arrivals {
+        /// Each sender and size once.
+        arrivals: Vec<Arrival>,
+    },
     /// Bootstrap tokens.
     Tokens {
         /// All of them, or the one just made.
@@ -287,6 +332,10 @@ impl std::fmt::Debug for Reply {
             Self::StoredCluster { .. } => "StoredCluster",
             Self::Journal { .. } => "Journal",
             Self::JoinTarget { .. } => "JoinTarget",
+            Self::Clock { .. } => "Clock",
+            Self::Listeners { .. } => "Listeners",
+            Self::Probes { .. } => "Probes",
+            Self::Arrivals { .. } => "Arrivals",
             Self::Tokens { .. } => "Tokens",
         })
     }

@@ -23,7 +23,10 @@ fn fixtures(ending: &str) -> Vec<(PathBuf, String)> {
         })
         .collect();
     found.sort();
-    assert!(!found.is_empty(), "there are fixtures that end with {ending}");
+    assert!(
+        !found.is_empty(),
+        "there are fixtures that end with {ending}"
+    );
     found
 }
 
@@ -50,9 +53,8 @@ fn old_journals_still_tell_how_their_runs_ended() {
     for (path, text) in fixtures(".ndjson") {
         let state = fold(&entries(&text));
         assert!(!state.steps.is_empty(), "{}", path.display());
-        let is_open = |progress: &Progress| {
-            matches!(progress, Progress::Waiting | Progress::Running { .. })
-        };
+        let is_open =
+            |progress: &Progress| matches!(progress, Progress::Waiting | Progress::Running { .. });
         let open = state.steps.iter().filter(|step| is_open(&step.progress));
         assert_eq!(open.count(), 0, "{}", path.display());
     }

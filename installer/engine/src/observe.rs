@@ -1,5 +1,7 @@
 //! Looks at hosts and cluster and gathers their facts.
 
+use std::collections::BTreeMap;
+
 use futures::future::join_all;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{ClusterFacts, ClusterSpec, Facts, Failure, HostState};
@@ -31,6 +33,7 @@ pub async fn gather_facts(fleet: &mut Fleet, spec: &ClusterSpec) -> Facts {
     let facts = Facts {
         hosts: hosts.into_iter().collect(),
         cluster,
+        probes: BTreeMap::new(),
     };
     for lost in facts.unreached() {
         fleet.leave_out(lost.host, lost.failure);

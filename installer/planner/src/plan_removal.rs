@@ -233,7 +233,9 @@ fn add_host_cleanup(
         steps.push(unmount("/run/containerd"));
         steps.push(unmount("/var/lib/containerd"));
     }
-    let links = POD_NETWORK_LINKS.into_iter().chain(["kube-ipvs0", "nodelocaldns"]);
+    let links = POD_NETWORK_LINKS
+        .into_iter()
+        .chain(["kube-ipvs0", "nodelocaldns"]);
     steps.push(Step::RemoveLinks(RemoveLinks {
         links: links.map(str::to_owned).collect(),
     }));

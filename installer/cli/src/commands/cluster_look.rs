@@ -1,11 +1,13 @@
 //! Looks at the hosts of a cluster file and plans what is left to do on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use slipway_api::{Architecture, ClusterSpec, Facts, Finding, HostName, HostSpec, Role, Severity};
+use slipway_api::{
+    Architecture, ClusterSpec, Facts, Finding, HostName, HostProbes, HostSpec, Role, Severity,
+};
 use slipway_bundle::BlobStore;
-use slipway_engine::{EngineError, Fleet, Survey, gather_facts};
+use slipway_engine::{EngineError, Fleet, Survey, gather_facts, probe_hosts};
 use slipway_planner::{Scope, SkippedPhases, plan_cluster, plan_here, preflight};
 
 use crate::args::{ClusterArgs, Output, SourceArgs};
@@ -61,6 +63,8 @@ pub(crate) struct ClusterLook<'a> {
     output: Output,
     /// Opened at the first look that preflight lets pass.
     blobs: Option<Arc<dyn BlobStore>>,
+    /// What the hosts' probes found at the first look.
+    probes: BTreeMap<HostName, HostProbes>,
 }
 
 impl<'a> ClusterLook<'a> {
@@ -81,6 +85,7 @@ impl<'a> ClusterLook<'a> {
             names,
             output,
             blobs: None,
+            probes: BTreeMap::new(),
         }
     }
 
@@ -113,11 +118,16 @@ impl<'a> ClusterLook<'a> {
     pub async fn take(&mut self, fleet: &mut Fleet) -> Result<Survey, CliError> {
         let cluster = self.cluster;
         let spec = &cluster.spec;
-        let facts = gather_facts(fleet, spec).await;
+        let mut facts = gather_facts(fleet, spec).await;
         if fleet.host(&cluster.control_plane().name).is_none() {
             return Err(EngineError::Unreachable(fleet.unreachable()).into());
         }
         let scope = self.scope(&facts)?;
+        // Network, clocks and disks are what they are: probed once.
+        if self.blobs.is_none() && !self.skipped.has_preflight() {
+            self.probes = probe_hosts(fleet, spec, &facts, &scope).await;
+        }
+        facts.probes = self.probes.clone();
         self.judge(&facts, &scope)?;
         let blobs = match &self.blobs {
             Some(blobs) => Arc::clone(blobs),

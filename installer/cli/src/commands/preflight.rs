@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slipway_api::{ClusterSpec, Facts, HostName, HostState, Severity};
 use slipway_bundle::BlobStore;
-use slipway_engine::{Fleet, Survey, gather_facts};
+use slipway_engine::{Fleet, Survey, gather_facts, probe_hosts};
 use slipway_planner::{Scope, plan_fixes, preflight};
 
 use super::cluster_look::architectures;
@@ -56,7 +56,8 @@ async fn check(
             return Ok(code);
         }
     }
-    let facts = gather_facts(fleet, spec).await;
+    let mut facts = gather_facts(fleet, spec).await;
+    facts.probes = probe_hosts(fleet, spec, &facts, &scope).await;
     let blobs = named_blobs(spec, &facts, &args.source).await?;
     let manifest = blobs.as_ref().map(|blobs| blobs.manifest());
     let findings = preflight::check(spec, &facts, manifest, &scope);

@@ -7,6 +7,8 @@ mod fakes;
 #[cfg(test)]
 mod lost_hosts;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 #[path = "../../../planner/tests/planner/support.rs"]

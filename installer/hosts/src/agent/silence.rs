@@ -35,6 +35,10 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::ReadAdminKubeconfig
         | Request::ReadStoredCluster
         | Request::ReadJournal { .. }
+        | Request::ReadClock
+        | Request::OpenListeners { .. }
+        | Request::RunProbes { .. }
+        | Request::CloseListeners
         | Request::Lock { .. }
         | Request::Tidy { .. }
         | Request::Token(_) => READING,
@@ -82,6 +86,10 @@ fn describe(request: &Request) -> String {
         Request::ReadAdminKubeconfig => "read the administrator's kubeconfig".to_owned(),
         Request::ReadStoredCluster => "read the cluster file that the cluster keeps".to_owned(),
         Request::ReadJournal { .. } => "read a journal".to_owned(),
+        Request::ReadClock => "read the clock".to_owned(),
+        Request::OpenListeners { .. } => "open ports for probes".to_owned(),
+        Request::RunProbes { probes, .. } => format!("make {} probes", probes.len()),
+        Request::CloseListeners => "close the ports of probes".to_owned(),
         Request::Lock { .. } => "take the host's lock".to_owned(),
         Request::Tidy { .. } => "remove old blobs".to_owned(),
         Request::Token(_) => "work on bootstrap tokens".to_owned(),

@@ -1,8 +1,10 @@
 //! Preflight: pure verdicts over facts. Each finding says what was seen, why
 //! it matters and what mends it; IDs are kubeadm's where kubeadm has the check.
 
+mod clocks;
 mod cluster;
 mod disks;
+mod etcd_disk;
 mod existing;
 mod firewall;
 mod host;
@@ -11,7 +13,10 @@ mod kernel;
 mod leftovers;
 mod networks;
 mod packages;
+mod path_mtu;
+mod probes;
 mod proxies;
+mod reachability;
 mod resolver;
 mod resources;
 mod runtime;
@@ -19,12 +24,14 @@ mod system_verification;
 mod uniqueness;
 
 use slipway_api::{
-    BundleManifest, ClusterSpec, Facts, Finding, HostFacts, HostName, HostSpec, HostState, Severity,
+    BundleManifest, ClusterSpec, Facts, Finding, HostFacts, HostName, HostSpec, HostState, Probe,
+    ProbeOutcome, Severity,
 };
 
 use crate::Scope;
 
 pub use ids::IDS;
+pub use probes::{plan_listeners, plan_probes};
 pub(crate) use system_verification::CGROUP_V1_REFUSED_FROM;
 
 /// One host under check.
@@ -39,6 +46,12 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
+    /// Returns what came of the host's probes; nothing where none were made.
+    fn outcomes(&self) -> &[(Probe, ProbeOutcome)] {
+        let probes = self.all.probes.get(&self.host.name);
+        probes.map_or(&[], |probes| &probes.outcomes)
+    }
+
     /// Returns whether Slipway installed this host for this very cluster, or began to.
     fn belongs_to_cluster(&self) -> bool {
         self.facts.existing.slipway_cluster.as_deref() == Some(&self.spec.name)
@@ -103,6 +116,9 @@ pub fn check(
         }
     }
     uniqueness::check(spec, facts, &mut found);
+    clocks::check(facts, scope, &mut found);
+    reachability::check(spec, facts, &mut found);
+    path_mtu::check(spec, facts, &mut found);
     cluster::check(spec, facts, &mut found);
     ignore(spec, &mut found);
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -120,6 +136,7 @@ fn check_host(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     networks::check(subject, found);
     firewall::check(subject, found);
     resolver::check(subject, found);
+    etcd_disk::check(subject, found);
     proxies::check(subject, found);
     runtime::check(subject, found);
     packages::check(subject, found);
@@ -147,6 +164,15 @@ fn ignore(spec: &ClusterSpec, found: &mut Vec<Finding>) {
             "an error that should have been ignored still stops the command",
             "take the ID from the brackets of a finding, for example `--ignore-preflight-errors NumCPU`",
         ));
+    }
+}
+
+/// Returns names in one line: the first three, and how many more there are.
+fn few<'a>(names: impl IntoIterator<Item = &'a HostName>) -> String {
+    let names: Vec<&str> = names.into_iter().map(HostName::as_str).collect();
+    match names.len() {
+        0..=4 => names.join(", "),
+        count => format!("{} and {} more", names[..3].join(", "), count - 3),
     }
 }
 

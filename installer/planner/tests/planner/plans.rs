@@ -288,7 +288,12 @@ fn a_pod_network_that_is_older_than_the_node_goes_before_the_kubelet_starts() {
     let plan = plan_cluster(&spec, &facts, &manifest, &Scope::All).expect("it can be planned");
     let start = "w-1/kubelet-start/start kubelet.service";
     let start = plan.steps.iter().find(|step| step.id.as_str() == start);
-    assert!(start.expect("the kubelet starts").needs.contains(&found[0].1));
+    assert!(
+        start
+            .expect("the kubelet starts")
+            .needs
+            .contains(&found[0].1)
+    );
 
     // A node's own pod network is not a leftover.
     let Some(HostState::Reached(host)) = facts.hosts.get_mut(&worker) else {

@@ -32,6 +32,7 @@ pub fn bare_facts(spec: &ClusterSpec) -> Facts {
     Facts {
         hosts: hosts.collect(),
         cluster: None,
+        probes: Default::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Preflight's verdicts over facts, and what the tests of them share.
 
 mod cases;
+mod probes;
 mod stories;
 
 use crate::support::{bare_facts, spec};
