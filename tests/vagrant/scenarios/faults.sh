@@ -52,7 +52,7 @@ full_disk_is_told() {
     [ "$status" -eq 1 ]
     grep -q "w-1" "$work/full"
     grep -qi "no space left" "$work/full"
-    on w-1 umount /var/lib/slipway
+    on w-1 sh -ec 'cp -a /var/lib/slipway /root/kept; umount /var/lib/slipway; cp -a /root/kept/. /var/lib/slipway; rm -r /root/kept'
 }
 
 # Waits until a run has written a line about a host that matches.

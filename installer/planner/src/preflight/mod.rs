@@ -52,9 +52,20 @@ impl Subject<'_> {
         probes.map_or(&[], |probes| &probes.outcomes)
     }
 
-    /// Returns whether Slipway installed this host for this very cluster, or began to.
+    /// Returns whether this host is this very cluster's: Slipway installed it for
+    /// it, or began to, or kubeadm joined it, which its CA tells.
     fn belongs_to_cluster(&self) -> bool {
-        self.facts.existing.slipway_cluster.as_deref() == Some(&self.spec.name)
+        let existing = &self.facts.existing;
+        match &existing.slipway_cluster {
+            Some(name) => *name == self.spec.name,
+            None => {
+                let first = self.spec.first_control_plane();
+                let cluster = self.all.host(&first.name).map(|facts| &facts.existing);
+                self.host.name != first.name
+                    && existing.ca_sha256.is_some()
+                    && cluster.is_some_and(|cluster| cluster.ca_sha256 == existing.ca_sha256)
+            }
+        }
     }
 
     fn error(

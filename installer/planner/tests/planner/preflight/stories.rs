@@ -202,6 +202,23 @@ fn images_that_the_bundle_lacks_are_named() {
 }
 
 #[test]
+fn a_worker_that_kubeadm_joined_belongs_to_the_cluster_whose_ca_it_has() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    change(&mut facts, "cp-1", |host| {
+        host.existing.slipway_cluster = Some("harbour".into());
+        host.existing.ca_sha256 = Some(Sha256Digest::of("ours"));
+    });
+    for (ca, expected) in [("ours", 0), ("another's", 2)] {
+        change(&mut facts, "w-1", |host| {
+            host.existing.kubelet_conf = true;
+            host.existing.ca_sha256 = Some(Sha256Digest::of(ca));
+        });
+        assert_eq!(ids(&spec, &facts).len(), expected, "{ca}");
+    }
+}
+
+#[test]
 fn a_node_whose_bridge_has_another_node_s_addresses_is_told() {
     let spec = spec();
     let mut facts = bare_facts(&spec);
