@@ -49,8 +49,10 @@ pub use release::{
 pub use run_state::{Progress, RunState, StepState};
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
-    Addons, ClusterFile, ClusterSpec, Cni, Endpoint, HostName, HostSpec, InvalidHostName,
-    LocalContent, LocalFiles, LocalText, Networking, Role, Runtime, Snippet, SpecError, SpecErrors,
-    SshDefaults, Taint, TaintEffect, print_cluster, print_defaults,
+    Addons, ApiServer, ClusterConfiguration, ClusterFile, ClusterSpec, Cni, ControlPlaneComponent,
+    Dns, Endpoint, Etcd, ExternalEtcd, ExtraArg, ExtraEnv, ExtraVolume, GoDuration, HostName,
+    HostSpec, InvalidDuration, InvalidHostName, InvalidSubnets, LocalContent, LocalEtcd,
+    LocalFiles, LocalText, Networking, Proxy, Role, Runtime, Snippet, SpecError, SpecErrors,
+    SshDefaults, Subnets, Taint, TaintEffect, Timeouts, print_cluster, print_defaults,
 };
 pub use step::{PublicFile, Step};

@@ -35,8 +35,10 @@ pub struct SourceRequest {
     pub architectures: Vec<Architecture>,
     /// Where everything but `slipway` comes from.
     pub source: Source,
-    /// Images to add to those that Kubernetes and its addons need.
+    /// Images to add to those of `standard_images`.
     pub images: Vec<ImageReference>,
+    /// Whether the images are wanted that Kubernetes and its addons have by default.
+    pub standard_images: bool,
     /// The `slipway` executables to put in; may be empty.
     pub slipway: BTreeMap<Architecture, PathBuf>,
     /// The download cache; see [`default_download_cache`](crate::default_download_cache).
@@ -69,9 +71,11 @@ impl SourceSet {
             let release = Release::of(version)?;
             for architecture in &architectures {
                 files.extend(downloads(&release, *architecture));
-                let references = release.control_plane_images().into_iter();
-                let references = references.chain(release.node_images());
-                images.extend(references.map(|reference| (reference, *architecture)));
+                if request.standard_images {
+                    let references = release.control_plane_images().into_iter();
+                    let references = references.chain(release.node_images());
+                    images.extend(references.map(|reference| (reference, *architecture)));
+                }
             }
         }
         for reference in &request.images {

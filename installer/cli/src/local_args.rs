@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use ipnet::IpNet;
-use slipway_api::KubernetesVersion;
+use slipway_api::{KubernetesVersion, Subnets};
 
 use crate::args::RunArgs;
 use crate::cli_error::CliError;
@@ -40,10 +39,10 @@ pub(crate) struct ShapeArgs {
     pub control_plane_endpoint: Option<String>,
     /// The pods' subnet [default: 10.244.0.0/16].
     #[arg(long, value_name = "CIDR")]
-    pub pod_network_cidr: Option<IpNet>,
+    pub pod_network_cidr: Option<Subnets>,
     /// The Services' subnet [default: 10.96.0.0/12].
     #[arg(long, value_name = "CIDR")]
-    pub service_cidr: Option<IpNet>,
+    pub service_cidr: Option<Subnets>,
     /// The cluster's DNS domain [default: cluster.local].
     #[arg(long, value_name = "NAME")]
     pub service_dns_domain: Option<String>,

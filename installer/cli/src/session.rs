@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use slipway_api::{Architecture, ClusterFile, ClusterSpec, KubernetesVersion, RunId, SpecErrors};
+use slipway_api::{
+    Architecture, ClusterFile, ClusterSpec, KubernetesVersion, Release, RunId, SpecErrors,
+};
 use slipway_bundle::{
     BlobStore, Bundle, BundleError, FetchOptions, Source, SourceRequest, SourceSet, TransferSink,
     default_download_cache,
@@ -103,11 +105,14 @@ pub(crate) async fn open_blobs(
         .unwrap_or("official")
         .parse::<Source>()
         .map_err(bundle_error)?;
+    let release = Release::of(&spec.kubernetes_version)
+        .map_err(|error| CliError::bad_input(error.to_string(), "choose another version"))?;
     let request = SourceRequest {
         versions: vec![spec.kubernetes_version.clone()],
         architectures,
         source,
-        images: Vec::new(),
+        images: slipway_planner::cluster_images(spec, &release),
+        standard_images: false,
         slipway: BTreeMap::new(),
         cache: default_download_cache(),
         fetch: fetch_options(args.ca_file.clone()),

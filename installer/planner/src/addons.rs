@@ -11,9 +11,7 @@ use slipway_templates::{
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::COMPONENT_TIMEOUT;
-use crate::names::{
-    CLUSTER_NAME, KEY_ALGORITHM, api_url, control_plane_endpoint, extra_api_names, nth_address,
-};
+use crate::names::{LOCAL_API_NAMES, api_url, control_plane_endpoint, service_address};
 use crate::plan_cluster::HostInput;
 use crate::worker::kubelet_configuration;
 
@@ -24,21 +22,24 @@ pub(crate) fn add_cluster_configuration(
     needs: &StepId,
 ) -> Result<(), PlanError> {
     let spec = input.spec;
+    let configuration = &spec.cluster_configuration;
     let cluster_configuration = ClusterConfiguration {
         kubernetes_version: spec.kubernetes_version.to_string(),
         control_plane_endpoint: control_plane_endpoint(spec),
         pod_subnet: spec.networking.pod_subnet.to_string(),
         service_subnet: spec.networking.service_subnet.to_string(),
         dns_domain: spec.networking.dns_domain.clone(),
-        cluster_name: CLUSTER_NAME.to_owned(),
+        cluster_name: configuration.cluster_name.clone(),
         certificates_dir: paths::PKI_DIR.to_owned(),
-        image_repository: "registry.k8s.io".to_owned(),
-        encryption_algorithm: KEY_ALGORITHM.to_owned(),
-        certificate_validity_period: "8760h0m0s".to_owned(),
-        ca_certificate_validity_period: "87600h0m0s".to_owned(),
+        image_repository: configuration.image_repository.clone(),
+        encryption_algorithm: configuration.encryption_algorithm.clone(),
+        certificate_validity_period: configuration.certificate_validity_period.to_string(),
+        ca_certificate_validity_period: configuration.ca_certificate_validity_period.to_string(),
         etcd_data_dir: paths::ETCD_DIR.to_owned(),
-        cert_sans: extra_api_names(),
-        overlay: None,
+        cert_sans: LOCAL_API_NAMES.map(str::to_owned).to_vec(),
+        overlay: Some(
+            serde_json::to_value(configuration).expect("a ClusterConfiguration has only text keys"),
+        ),
     };
     let kubeadm_config = KubeadmConfig {
         cluster_configuration,
@@ -136,13 +137,13 @@ pub(crate) fn add_addons(
         source,
     })?;
     let core_dns = CoreDns {
-        image: input.release.coredns_image().to_string(),
+        image: input.images().coredns().to_string(),
         replicas: DEFAULT_COREDNS_REPLICAS,
-        service_ip: nth_address(&spec.networking.service_subnet, 10).to_string(),
+        service_ip: service_address(spec, 10).to_string(),
         corefile,
     };
     let kube_proxy = KubeProxy {
-        image: input.release.component_image("kube-proxy").to_string(),
+        image: input.images().component("kube-proxy").to_string(),
         server: api_url(spec),
         config: KubeProxyConfig {
             advertise_address: input.host.node_ip.to_string(),
@@ -151,8 +152,12 @@ pub(crate) fn add_addons(
         },
         envs: Vec::new(),
     };
-    add("kube-proxy", kube_proxy.render())?;
-    add("coredns", core_dns.render())?;
+    if !spec.cluster_configuration.proxy.disabled {
+        add("kube-proxy", kube_proxy.render())?;
+    }
+    if !spec.cluster_configuration.dns.disabled {
+        add("coredns", core_dns.render())?;
+    }
     if spec.networking.cni == Cni::Flannel {
         let flannel = Flannel {
             image: Release::flannel_image().to_string(),
@@ -206,7 +211,8 @@ pub(crate) fn add_addon_waits(builder: &mut PlanBuilder, input: &HostInput<'_>, 
         return;
     }
     let metrics_server = input.spec.addons.metrics_server.then_some("metrics-server");
-    for name in std::iter::once("coredns").chain(metrics_server) {
+    let coredns = (!input.spec.cluster_configuration.dns.disabled).then_some("coredns");
+    for name in coredns.into_iter().chain(metrics_server) {
         let condition = Condition::DeploymentAvailable {
             namespace: "kube-system".to_owned(),
             name: name.to_owned(),

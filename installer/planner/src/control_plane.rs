@@ -6,20 +6,17 @@ use slipway_api::step::{
     ApplyObjects, Condition, EnsureAuthority, EnsureCertificate, EnsureDirectory, EnsureKubeconfig,
     EnsureServiceAccountKey, MarkNode, WaitFor, WriteFile,
 };
-use slipway_api::{Cni, Phase, Step, StepId, Taint, TaintEffect, paths};
+use slipway_api::{Cni, Etcd, ExtraArg, Phase, Step, StepId, Taint, TaintEffect, paths};
 use slipway_templates::{
-    ClusterAdmins, Etcd, EtcdAccess, KubeApiServer, KubeControllerManager, KubeScheduler,
-    StaticPodOptions,
+    ClusterAdmins, Etcd as EtcdPod, EtcdAccess, KubeApiServer, KubeControllerManager, KubeScheduler,
 };
 
 use crate::PlanError;
 use crate::addons::{add_addons, add_cluster_configuration};
 use crate::builder::PlanBuilder;
-use crate::images::node_images;
+use crate::components::{arguments, environment, options, startup_timeout};
 use crate::install::{add_images, add_install};
-use crate::names::{
-    API_PORT, CLUSTER_NAME, KEY_ALGORITHM, api_url, control_plane_names, local_api_url,
-};
+use crate::names::{API_PORT, api_url, control_plane_names, local_api_url};
 use crate::plan_cluster::HostInput;
 use crate::worker::{KubeletStart, add_kubelet};
 
@@ -58,9 +55,10 @@ pub(crate) fn add_control_plane(
 ) -> Result<ControlPlaneSteps, PlanError> {
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
-    let mut images = input.release.control_plane_images();
-    images.extend(node_images(input.spec, input.release));
-    let images = add_images(builder, input, &images, &installed)?;
+    let images = input.images();
+    let mut images_here = images.of_control_plane();
+    images_here.extend(images.of_node());
+    let images = add_images(builder, input, &images_here, &installed)?;
     let marked = std::slice::from_ref(&installed.marker);
     let kubeconfigs = add_certificates(builder, input, marked);
     let manifests = add_manifests(builder, input, &installed.all)?;
@@ -76,7 +74,7 @@ pub(crate) fn add_control_plane(
     let wait = |condition| {
         Step::WaitFor(WaitFor {
             condition,
-            timeout_seconds: COMPONENT_TIMEOUT,
+            timeout_seconds: u64::from(startup_timeout(input.spec)),
         })
     };
     let ready = builder.add(
@@ -132,13 +130,19 @@ fn add_certificates(
     marked: &[StepId],
 ) -> Vec<StepId> {
     let host = &input.host.name;
-    let algorithm = KEY_ALGORITHM.to_owned();
+    let configuration = &input.spec.cluster_configuration;
+    let algorithm = configuration.encryption_algorithm.clone();
+    let validity_seconds = configuration.certificate_validity_period.as_secs();
+    let has_etcd = matches!(configuration.etcd, Etcd::Local(_));
+    let is_wanted = |name: &&str| has_etcd || !name.contains("etcd");
     let authorities: BTreeMap<&str, StepId> = ["ca", "front-proxy-ca", "etcd-ca"]
         .into_iter()
+        .filter(is_wanted)
         .map(|name| {
             let step = EnsureAuthority {
                 name: name.to_owned(),
                 algorithm: algorithm.clone(),
+                validity_seconds: configuration.ca_certificate_validity_period.as_secs(),
             };
             (
                 name,
@@ -152,7 +156,7 @@ fn add_certificates(
         input.release.kubelet_client_is_admin,
     );
     let mut done: Vec<StepId> = Vec::new();
-    for name in CERTIFICATES {
+    for name in CERTIFICATES.into_iter().filter(|name| is_wanted(name)) {
         let authority = match name {
             "apiserver" | "apiserver-kubelet-client" => "ca",
             "front-proxy-client" => "front-proxy-ca",
@@ -162,6 +166,7 @@ fn add_certificates(
             name: name.to_owned(),
             names: names.clone(),
             algorithm: algorithm.clone(),
+            validity_seconds,
         });
         let authority = authorities[authority].clone();
         done.push(builder.add_rerun(host, Phase::Certs, step, &[], &[authority]));
@@ -186,8 +191,9 @@ fn add_certificates(
         let step = Step::EnsureKubeconfig(EnsureKubeconfig {
             name: name.to_owned(),
             server: server.clone(),
-            cluster_name: CLUSTER_NAME.to_owned(),
+            cluster_name: configuration.cluster_name.clone(),
             algorithm: algorithm.clone(),
+            validity_seconds,
         });
         done.push(builder.add_rerun(
             host,
@@ -206,51 +212,38 @@ fn add_manifests(
     needs: &[StepId],
 ) -> Result<Vec<StepId>, PlanError> {
     let spec = input.spec;
+    let configuration = &spec.cluster_configuration;
     let address = input.host.node_ip.to_string();
     let service_subnet = spec.networking.service_subnet.to_string();
-    let image = |component: &str| input.release.component_image(component).to_string();
-    let options = StaticPodOptions::default();
+    let image = |component: &str| input.images().component(component).to_string();
     let ca_certificate_directories = input.facts.ca_certificate_dirs.clone();
-    let etcd = Etcd {
-        image: input.release.etcd_image().to_string(),
-        node_name: input.host.node_name().to_owned(),
-        advertise_address: address.clone(),
-        data_dir: paths::ETCD_DIR.to_owned(),
-        certificates_dir: paths::PKI_DIR.to_owned(),
-        // None named: this member starts a new cluster.
-        initial_cluster: Vec::new(),
-        extra_args: Vec::new(),
-        extra_envs: Vec::new(),
-        startup_timeout_seconds: slipway_templates::DEFAULT_STARTUP_TIMEOUT_SECONDS,
-    };
     let api_server = KubeApiServer {
         image: image("kube-apiserver"),
-        advertise_address: address,
+        advertise_address: address.clone(),
         bind_port: API_PORT,
         service_subnet: service_subnet.clone(),
         dns_domain: spec.networking.dns_domain.clone(),
         certificates_dir: paths::PKI_DIR.to_owned(),
-        etcd: EtcdAccess::Stacked { client_urls: None },
+        etcd: etcd_access(&configuration.etcd),
         ca_certificate_directories: ca_certificate_directories.clone(),
-        options: options.clone(),
+        options: options(spec, &configuration.api_server.component),
     };
     let controller_manager = KubeControllerManager {
         kubernetes_minor: u32::try_from(spec.kubernetes_version.minor()).unwrap_or(u32::MAX),
         image: image("kube-controller-manager"),
-        cluster_name: CLUSTER_NAME.to_owned(),
+        cluster_name: configuration.cluster_name.clone(),
         pod_subnet: spec.networking.pod_subnet.to_string(),
         service_subnet,
         certificates_dir: paths::PKI_DIR.to_owned(),
         signs_certificates: true,
         ca_certificate_directories,
-        options: options.clone(),
+        options: options(spec, &configuration.controller_manager),
     };
     let scheduler = KubeScheduler {
         image: image("kube-scheduler"),
-        options,
+        options: options(spec, &configuration.scheduler),
     };
-    let texts = [
-        (Phase::Etcd, "etcd", etcd.render()),
+    let mut texts = vec![
         (Phase::ControlPlane, "kube-apiserver", api_server.render()),
         (
             Phase::ControlPlane,
@@ -259,16 +252,28 @@ fn add_manifests(
         ),
         (Phase::ControlPlane, "kube-scheduler", scheduler.render()),
     ];
-    let data = EnsureDirectory {
-        path: paths::ETCD_DIR.to_owned(),
-        mode: 0o700,
-    };
-    let mut done = vec![builder.add(
-        &input.host.name,
-        Phase::Etcd,
-        Step::EnsureDirectory(data),
-        needs,
-    )];
+    let mut done = Vec::new();
+    if let (Etcd::Local(etcd), Some(image)) = (&configuration.etcd, input.images().etcd()) {
+        let data = EnsureDirectory {
+            path: etcd.data_dir.clone(),
+            mode: 0o700,
+        };
+        let data = Step::EnsureDirectory(data);
+        done.push(builder.add(&input.host.name, Phase::Etcd, data, needs));
+        let pod = EtcdPod {
+            image: image.to_string(),
+            node_name: input.host.node_name().to_owned(),
+            advertise_address: address,
+            data_dir: etcd.data_dir.clone(),
+            certificates_dir: paths::PKI_DIR.to_owned(),
+            // None named: this member starts a new cluster.
+            initial_cluster: Vec::new(),
+            extra_args: arguments(&etcd.extra_args),
+            extra_envs: environment(&etcd.extra_envs),
+            startup_timeout_seconds: startup_timeout(spec),
+        };
+        texts.insert(0, (Phase::Etcd, "etcd", pod.render()));
+    }
     for (phase, name, text) in texts {
         let text = text.map_err(|source| PlanError::Render { what: name, source })?;
         let path = format!("{}/{name}.yaml", paths::MANIFESTS_DIR);
@@ -276,6 +281,25 @@ fn add_manifests(
         done.push(builder.add(&input.host.name, phase, step, needs));
     }
     Ok(done)
+}
+
+/// Returns how the API server reaches etcd.
+fn etcd_access(etcd: &Etcd) -> EtcdAccess {
+    match etcd {
+        Etcd::Local(etcd) => {
+            let own = |argument: &&ExtraArg| argument.name == "advertise-client-urls";
+            let client_urls = etcd.extra_args.iter().rfind(own);
+            EtcdAccess::Stacked {
+                client_urls: client_urls.map(|argument| argument.value.clone()),
+            }
+        }
+        Etcd::External(etcd) => EtcdAccess::External {
+            endpoints: etcd.endpoints.clone(),
+            ca_file: etcd.ca_file.clone(),
+            cert_file: etcd.cert_file.clone(),
+            key_file: etcd.key_file.clone(),
+        },
+    }
 }
 
 fn marks(input: &HostInput<'_>) -> MarkNode {

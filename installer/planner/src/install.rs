@@ -172,16 +172,20 @@ pub(crate) fn add_kernel(
         Step::WriteFile(WriteFile::new(paths::SYSCTL_FILE, 0o644, text)),
         needs,
     );
-    let values: BTreeMap<String, String> = [
-        ("net.bridge.bridge-nf-call-iptables", "1"),
-        ("net.bridge.bridge-nf-call-ip6tables", "1"),
-        ("net.ipv4.ip_forward", "1"),
+    let mut values: BTreeMap<String, String> = [
+        "net.bridge.bridge-nf-call-iptables",
+        "net.bridge.bridge-nf-call-ip6tables",
+        "net.ipv4.ip_forward",
     ]
     .into_iter()
-    .chain(ipv6.then_some(("net.ipv6.conf.all.forwarding", "1")))
-    .chain(ipv6.then_some(("net.ipv6.conf.default.forwarding", "1")))
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .map(|key| (key.to_owned(), "1".to_owned()))
     .collect();
+    if ipv6 {
+        for scope in ["all", "default"] {
+            let key = format!("net.ipv6.conf.{scope}.forwarding");
+            values.insert(key, "1".to_owned());
+        }
+    }
     // The bridge sysctls exist only once br_netfilter is loaded.
     let set = add(Step::SetSysctls(SetSysctls { values }), &[loaded]);
     vec![file, settings, set]
@@ -219,7 +223,7 @@ fn add_runtime(
     files.push((archive, format!("{}/containerd", paths::BIN_DIR)));
 
     let config = ContainerdConfig {
-        pause_image: input.release.pause_image().to_string(),
+        pause_image: input.images().pause().to_string(),
         restrict_oom_score_adj: !input.facts.can_raise_limits,
     };
     let config = config.render().map_err(|source| PlanError::Render {

@@ -6,6 +6,7 @@
 
 mod addons;
 mod builder;
+mod components;
 mod control_plane;
 mod error;
 mod images;
@@ -22,6 +23,7 @@ mod suit_machine;
 mod worker;
 
 pub use error::PlanError;
+pub use images::cluster_images;
 pub use plan_cluster::{Scope, plan_cluster};
 pub use plan_fixes::plan_fixes;
 pub use plan_here::plan_here;

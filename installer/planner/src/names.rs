@@ -3,15 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use slipway_api::{ClusterSpec, HostSpec, step::ControlPlaneNames};
+use slipway_api::{ClusterSpec, Etcd, HostSpec, step::ControlPlaneNames};
 
 /// The API server's port.
 pub(crate) const API_PORT: u16 = 6443;
-/// The cluster's name inside kubeconfigs and certificates: kubeadm's default,
-/// which kubeadm keeps apart from what people call the cluster.
-pub(crate) const CLUSTER_NAME: &str = "kubernetes";
-/// The keys' algorithm where no ClusterConfiguration says otherwise.
-pub(crate) const KEY_ALGORITHM: &str = "ECDSA-P256";
 
 /// Returns the URL of the API server on a control-plane host itself.
 pub(crate) fn local_api_url(host: &HostSpec) -> String {
@@ -51,10 +46,25 @@ pub(crate) fn nth_address(subnet: &IpNet, index: u8) -> IpAddr {
     }
 }
 
-/// Returns further names of every API server: through them a node reaches the
-/// server beside it, which balancing on nodes needs from the first day.
-pub(crate) fn extra_api_names() -> Vec<String> {
-    vec!["127.0.0.1".to_owned(), "localhost".to_owned()]
+/// Names of every API server beyond kubeadm's own: through them a node reaches
+/// the server beside it, which balancing on nodes needs from the first day.
+pub(crate) const LOCAL_API_NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// Returns the file's further names of every API server, and those of our own.
+fn extra_api_names(spec: &ClusterSpec) -> Vec<String> {
+    let mut names = spec.cluster_configuration.api_server.cert_sans.clone();
+    for name in LOCAL_API_NAMES {
+        if !names.iter().any(|given| given == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// Returns the address at `index` of the first Service subnet: 1 is the API
+/// server's, 10 the cluster DNS's.
+pub(crate) fn service_address(spec: &ClusterSpec, index: u8) -> IpAddr {
+    nth_address(&spec.networking.service_subnet.first(), index)
 }
 
 /// Returns the names for the certificates of a control-plane host.
@@ -63,16 +73,22 @@ pub(crate) fn control_plane_names(
     host: &HostSpec,
     kubelet_client_is_admin: bool,
 ) -> ControlPlaneNames {
+    let (etcd_server_sans, etcd_peer_sans) = match &spec.cluster_configuration.etcd {
+        Etcd::Local(etcd) => (etcd.server_cert_sans.clone(), etcd.peer_cert_sans.clone()),
+        Etcd::External(_) => (Vec::new(), Vec::new()),
+    };
     ControlPlaneNames {
         node_name: host.node_name().to_owned(),
         advertise_address: host.node_ip,
-        first_service_ip: nth_address(&spec.networking.service_subnet, 1),
+        first_service_ip: service_address(spec, 1),
         dns_domain: spec.networking.dns_domain.clone(),
         endpoint_host: spec
             .control_plane_endpoint
             .as_ref()
             .map(|endpoint| endpoint.host.clone()),
-        extra_sans: extra_api_names(),
+        extra_sans: extra_api_names(spec),
+        etcd_server_sans,
+        etcd_peer_sans,
         kubelet_client_is_admin,
     }
 }

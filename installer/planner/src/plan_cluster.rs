@@ -10,6 +10,7 @@ use crate::PlanError;
 use crate::addons::{add_addon_waits, add_cluster_file};
 use crate::builder::PlanBuilder;
 use crate::control_plane::add_control_plane;
+use crate::images::Images;
 use crate::worker::add_worker;
 
 /// Which hosts a plan is about.
@@ -39,6 +40,13 @@ pub(crate) struct HostInput<'a> {
     pub facts: &'a HostFacts,
     pub release: &'a Release,
     pub manifest: &'a BundleManifest,
+}
+
+impl<'a> HostInput<'a> {
+    /// Returns the cluster's images.
+    pub fn images(&self) -> Images<'a> {
+        Images::new(self.spec, self.release)
+    }
 }
 
 /// Returns everything that must hold for the hosts in `scope`, in order.

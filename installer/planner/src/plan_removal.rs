@@ -6,7 +6,7 @@ use slipway_api::step::{
     DeleteNode, DrainNode, RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
 };
 use slipway_api::{
-    ClusterSpec, Facts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId, paths,
+    ClusterSpec, Etcd, Facts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId, paths,
 };
 
 use crate::PlanError;
@@ -246,6 +246,11 @@ fn add_host_cleanup(
     steps.extend(FOLDERS.iter().map(|path| remove(path, true)));
     let paths = PATHS.iter().chain(&POD_NETWORK_PATHS);
     steps.extend(paths.map(|path| remove(path, false)));
+    if let (Role::ControlPlane, Etcd::Local(etcd)) = (host.role, &spec.cluster_configuration.etcd)
+        && etcd.data_dir != paths::ETCD_DIR
+    {
+        steps.push(remove(&etcd.data_dir, true));
+    }
     if host.role == Role::ControlPlane {
         steps.extend(CONTROL_PLANE_PATHS.iter().map(|path| remove(path, false)));
     }

@@ -10,9 +10,8 @@ use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig};
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
-use crate::images::node_images;
 use crate::install::{Installed, add_images, add_install, runtime_socket};
-use crate::names::{CLUSTER_NAME, KEY_ALGORITHM, api_url, nth_address};
+use crate::names::{api_url, service_address};
 use crate::plan_cluster::HostInput;
 
 /// Adds a worker node; returns the step after which it is Ready.
@@ -27,8 +26,7 @@ pub(crate) fn add_worker(
 ) -> Result<StepId, PlanError> {
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
-    let images = node_images(input.spec, input.release);
-    let images = add_images(builder, input, &images, &installed)?;
+    let images = add_images(builder, input, &input.images().of_node(), &installed)?;
     let first = &input.spec.first_control_plane().name;
     let fetch = FetchFile {
         from: first.clone(),
@@ -99,18 +97,23 @@ pub(crate) fn add_kubelet(
     let phase = Phase::KubeletStart;
     let signer = input.spec.first_control_plane().name.clone();
     let node_name = input.host.node_name().to_owned();
+    let configuration = &input.spec.cluster_configuration;
+    let algorithm = &configuration.encryption_algorithm;
+    let validity_seconds = configuration.certificate_validity_period.as_secs();
     let client = Step::EnsureKubeletClient(EnsureKubeletClient {
         node_name: node_name.clone(),
         server: start.server.clone(),
-        cluster_name: CLUSTER_NAME.to_owned(),
+        cluster_name: configuration.cluster_name.clone(),
         signer: signer.clone(),
-        algorithm: KEY_ALGORITHM.to_owned(),
+        algorithm: algorithm.clone(),
+        validity_seconds,
     });
     let serving = Step::EnsureKubeletServing(EnsureKubeletServing {
         node_name,
-        addresses: vec![input.host.node_ip],
+        addresses: input.host.node_ips().collect(),
         signer,
-        algorithm: KEY_ALGORITHM.to_owned(),
+        algorithm: algorithm.clone(),
+        validity_seconds,
     });
     let client = builder.add(host, phase, client, start.needs);
     let serving = builder.add(host, phase, serving, start.needs);
@@ -153,7 +156,7 @@ pub(crate) fn add_kubelet(
     let unit = builder.add_rerun(host, phase, unit, start.needs, &after);
     let healthy = WaitFor {
         condition: Condition::KubeletHealthy,
-        timeout_seconds: COMPONENT_TIMEOUT,
+        timeout_seconds: input.spec.timeouts.kubelet_health_check.as_secs(),
     };
     Ok(builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit]))
 }
@@ -162,7 +165,7 @@ pub(crate) fn add_kubelet(
 pub(crate) fn kubelet_configuration(input: &HostInput<'_>) -> KubeletConfig {
     KubeletConfig {
         certificates_dir: paths::PKI_DIR.to_owned(),
-        cluster_dns: vec![nth_address(&input.spec.networking.service_subnet, 10).to_string()],
+        cluster_dns: vec![service_address(input.spec, 10).to_string()],
         cluster_domain: input.spec.networking.dns_domain.clone(),
         resolv_conf: None,
         container_runtime_endpoint: None,
@@ -190,11 +193,12 @@ fn kubelet_flags(input: &HostInput<'_>) -> KubeadmFlags {
         (None, Role::ControlPlane) => vec![control_plane_taint()],
         (None, Role::Worker) => Vec::new(),
     };
-    let mut extra_args = vec![("node-ip".to_owned(), input.host.node_ip.to_string())];
+    let node_ips: Vec<String> = input.host.node_ips().map(|ip| ip.to_string()).collect();
+    let mut extra_args = vec![("node-ip".to_owned(), node_ips.join(","))];
     extra_args.extend(input.host.kubelet_extra_args.iter().cloned());
     KubeadmFlags {
         kubernetes_minor: u32::try_from(input.spec.kubernetes_version.minor()).unwrap_or(u32::MAX),
-        pause_image: input.release.pause_image().to_string(),
+        pause_image: input.images().pause().to_string(),
         hostname_override: (input.facts.hostname != node_name).then(|| node_name.to_owned()),
         register_with_taints: taints.iter().map(ToString::to_string).collect(),
         extra_args,

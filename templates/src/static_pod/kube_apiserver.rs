@@ -10,7 +10,7 @@ use crate::flags::{flag, last_value, merge_flags};
 use crate::static_pod::etcd_access::EtcdAccess;
 use crate::static_pod::host_path_volume::{self, HostPathVolume};
 use crate::static_pod::options::StaticPodOptions;
-use crate::static_pod::probe::Probe;
+use crate::static_pod::probe::{Probe, reachable};
 use crate::static_pod::{StaticPod, ca_certificates, command, env_var};
 
 /// Names the endpoint by which kubeadm finds this API server.
@@ -49,6 +49,7 @@ impl KubeApiServer {
     pub fn render(&self) -> Result<String, TemplateError> {
         let host = &self.advertise_address;
         let endpoint = host_port(host, self.bind_port);
+        let host = reachable(host);
         let volumes = host_path_volume::merged(self.volumes());
         StaticPod {
             name: "kube-apiserver",

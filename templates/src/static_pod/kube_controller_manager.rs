@@ -8,7 +8,7 @@ use crate::TemplateError;
 use crate::flags::{flag, last_value, merge_flags};
 use crate::static_pod::host_path_volume::{self, HostPathVolume};
 use crate::static_pod::options::StaticPodOptions;
-use crate::static_pod::probe::Probe;
+use crate::static_pod::probe::{Probe, reachable};
 use crate::static_pod::{StaticPod, ca_certificates, command, env_var};
 
 /// The port of health and metrics.
@@ -53,7 +53,7 @@ impl KubeControllerManager {
     /// Fails only where a template and its context disagree.
     pub fn render(&self) -> Result<String, TemplateError> {
         let extra_args = &self.options.extra_args;
-        let host = last_value(extra_args, "bind-address").unwrap_or("127.0.0.1");
+        let host = reachable(last_value(extra_args, "bind-address").unwrap_or("127.0.0.1"));
         let volumes = host_path_volume::merged(self.volumes());
         StaticPod {
             name: "kube-controller-manager",

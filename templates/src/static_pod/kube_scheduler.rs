@@ -8,7 +8,7 @@ use crate::TemplateError;
 use crate::flags::{flag, last_value, merge_flags};
 use crate::static_pod::host_path_volume::{self, HostPathVolume};
 use crate::static_pod::options::StaticPodOptions;
-use crate::static_pod::probe::Probe;
+use crate::static_pod::probe::{Probe, reachable};
 use crate::static_pod::{StaticPod, command, env_var};
 
 /// The port of health and metrics.
@@ -33,7 +33,7 @@ impl KubeScheduler {
     /// Fails only where a template and its context disagree.
     pub fn render(&self) -> Result<String, TemplateError> {
         let extra_args = &self.options.extra_args;
-        let host = last_value(extra_args, "bind-address").unwrap_or("127.0.0.1");
+        let host = reachable(last_value(extra_args, "bind-address").unwrap_or("127.0.0.1"));
         let mut volumes = vec![HostPathVolume::file("kubeconfig", KUBECONFIG)];
         volumes.extend(self.options.extra_volumes.iter().cloned());
         let volumes = host_path_volume::merged(volumes);

@@ -25,7 +25,7 @@ impl Probe {
     pub(crate) fn liveness(host: &str, scheme: &'static str, path: &'static str) -> Self {
         Self {
             kind: "livenessProbe",
-            host: reachable(host),
+            host: host.to_owned(),
             path,
             scheme,
             initial_delay_seconds: PERIOD_SECONDS,
@@ -38,7 +38,7 @@ impl Probe {
     pub(crate) fn readiness(host: &str, scheme: &'static str, path: &'static str) -> Self {
         Self {
             kind: "readinessProbe",
-            host: reachable(host),
+            host: host.to_owned(),
             path,
             scheme,
             initial_delay_seconds: 0,
@@ -56,7 +56,7 @@ impl Probe {
     ) -> Self {
         Self {
             kind: "startupProbe",
-            host: reachable(host),
+            host: host.to_owned(),
             path,
             scheme,
             initial_delay_seconds: PERIOD_SECONDS,
@@ -67,9 +67,11 @@ impl Probe {
 }
 
 /// Returns the address, or nothing for a wildcard, where the kubelet asks the Pod's own.
-fn reachable(host: &str) -> String {
+///
+/// kubeadm does so for its own components; etcd's address it takes as it is.
+pub(crate) fn reachable(host: &str) -> &str {
     match host {
-        "0.0.0.0" | "::" => String::new(),
-        _ => host.to_owned(),
+        "0.0.0.0" | "::" => "",
+        _ => host,
     }
 }

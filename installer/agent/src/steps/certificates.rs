@@ -1,6 +1,7 @@
 //! Authorities, certificates and kubeconfigs of a control-plane node.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use slipway_api::step::{
@@ -8,9 +9,8 @@ use slipway_api::step::{
 };
 use slipway_api::{Check, paths};
 use slipway_pki::{
-    AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, CertificateAuthority, CertificateFacts,
-    CertificateName, CertificateProfile, ControlPlaneNames, Credentials, KeyAlgorithm, Kubeconfig,
-    KubeconfigName, PkiError, PrivateKey,
+    CertificateAuthority, CertificateFacts, CertificateName, CertificateProfile, ControlPlaneNames,
+    Credentials, KeyAlgorithm, Kubeconfig, KubeconfigName, PkiError, PrivateKey,
 };
 
 use super::needed;
@@ -55,7 +55,8 @@ pub(super) fn apply_authority(step: &EnsureAuthority, context: &Context) -> Resu
     let authority = algorithm(&step.algorithm)
         .and_then(PrivateKey::generate)
         .and_then(|key| {
-            CertificateAuthority::create(common_name, &key, Timestamp::now(), AUTHORITY_VALIDITY)
+            let validity = Duration::from_secs(step.validity_seconds);
+            CertificateAuthority::create(common_name, &key, Timestamp::now(), validity)
         })
         .map_err(AgentError::pki(doing))?;
     files::write(&key_path, SECRET, authority.key().to_pem().as_bytes())?;
@@ -117,11 +118,11 @@ pub(super) fn apply_certificate(
     let (name, profile) = certificate_profile(step)?;
     let (certificate_path, key_path) = pair_paths(name, context);
     let authority = load_authority(name, context)?;
+    let validity = Duration::from_secs(step.validity_seconds);
     let (key, certificate) = algorithm(&step.algorithm)
         .and_then(PrivateKey::generate)
         .and_then(|key| {
-            let certificate =
-                authority.issue(&profile, &key, Timestamp::now(), CERTIFICATE_VALIDITY)?;
+            let certificate = authority.issue(&profile, &key, Timestamp::now(), validity)?;
             Ok((key, certificate))
         })
         .map_err(AgentError::pki(format!("issue certificate {}", step.name)))?;
@@ -170,11 +171,12 @@ pub(super) fn apply_kubeconfig(
     let authority = load_authority(CertificateName::Apiserver, context)?;
     let doing = || AgentError::pki(format!("write kubeconfig {}.conf", step.name));
     let profile = name.profile("");
+    let validity = Duration::from_secs(step.validity_seconds);
     let key = algorithm(&step.algorithm)
         .and_then(PrivateKey::generate)
         .map_err(doing())?;
     let cert_pem = authority
-        .issue(&profile, &key, Timestamp::now(), CERTIFICATE_VALIDITY)
+        .issue(&profile, &key, Timestamp::now(), validity)
         .map_err(doing())?;
     let kubeconfig = Kubeconfig {
         cluster_name: step.cluster_name.clone(),
@@ -286,8 +288,8 @@ fn certificate_profile(
         dns_domain: names.dns_domain.clone(),
         control_plane_endpoint: names.endpoint_host.clone(),
         extra_sans: names.extra_sans.clone(),
-        etcd_server_sans: Vec::new(),
-        etcd_peer_sans: Vec::new(),
+        etcd_server_sans: names.etcd_server_sans.clone(),
+        etcd_peer_sans: names.etcd_peer_sans.clone(),
         kubelet_client_in_admins_group: names.kubelet_client_is_admin,
     });
     let profile = profile.map_err(AgentError::pki(format!("name certificate {}", step.name)))?;

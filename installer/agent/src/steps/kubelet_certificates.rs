@@ -1,14 +1,15 @@
 //! The kubelet's certificates: keys made here, requests signed by a control-plane host.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use slipway_api::protocol::Attachment;
 use slipway_api::step::{EnsureKubeletClient, EnsureKubeletServing};
 use slipway_api::{Check, Step, paths};
 use slipway_pki::{
-    CERTIFICATE_VALIDITY, CertificateFacts, CertificateName, CertificateProfile, Credentials,
-    Kubeconfig, KubeconfigName, PrivateKey, certificate_request, kubelet_serving_profile,
+    CertificateFacts, CertificateName, CertificateProfile, Credentials, Kubeconfig, KubeconfigName,
+    PrivateKey, certificate_request, kubelet_serving_profile,
 };
 
 use super::certificates::{PUBLIC, SECRET, algorithm, load_authority, why_unfit};
@@ -121,7 +122,12 @@ pub(super) fn apply_serving(_: &EnsureKubeletServing, context: &Context) -> Resu
 
 /// Makes a key, kept on this host, and returns a certificate request for it.
 pub(crate) fn prepare_request(step: &Step, context: &Context) -> Result<String, AgentError> {
-    let (kind, profile, key_algorithm) = recipe(step)?;
+    let Recipe {
+        kind,
+        profile,
+        algorithm: key_algorithm,
+        ..
+    } = recipe(step)?;
     let doing = || {
         AgentError::pki(format!(
             "make a request for the kubelet's {kind} certificate"
@@ -146,27 +152,45 @@ pub(crate) fn sign_request(
     request_pem: &str,
     context: &Context,
 ) -> Result<(String, String), AgentError> {
-    let (kind, profile, _) = recipe(step)?;
+    let Recipe {
+        kind,
+        profile,
+        validity,
+        ..
+    } = recipe(step)?;
     let authority = load_authority(CertificateName::Apiserver, context)?;
     let certificate = authority
-        .sign_request(
-            request_pem,
-            &profile,
-            Timestamp::now(),
-            CERTIFICATE_VALIDITY,
-        )
+        .sign_request(request_pem, &profile, Timestamp::now(), validity)
         .map_err(AgentError::pki(format!(
             "sign the kubelet's {kind} certificate"
         )))?;
     Ok((certificate, authority.certificate_pem().to_owned()))
 }
 
-fn recipe(step: &Step) -> Result<(&'static str, CertificateProfile, &str), AgentError> {
+/// What is made and signed for a step.
+struct Recipe<'a> {
+    kind: &'static str,
+    profile: CertificateProfile,
+    algorithm: &'a str,
+    validity: Duration,
+}
+
+fn recipe(step: &Step) -> Result<Recipe<'_>, AgentError> {
     if let Step::EnsureKubeletClient(step) = step {
-        return Ok(("client", client_profile(&step.node_name), &step.algorithm));
+        return Ok(Recipe {
+            kind: "client",
+            profile: client_profile(&step.node_name),
+            algorithm: &step.algorithm,
+            validity: Duration::from_secs(step.validity_seconds),
+        });
     }
     if let Step::EnsureKubeletServing(step) = step {
-        return Ok(("serving", serving_profile(step), &step.algorithm));
+        return Ok(Recipe {
+            kind: "serving",
+            profile: serving_profile(step),
+            algorithm: &step.algorithm,
+            validity: Duration::from_secs(step.validity_seconds),
+        });
     }
     Err(AgentError::BadRequest(format!(
         "nothing is signed for: {}",

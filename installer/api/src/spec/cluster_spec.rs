@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{HostName, HostSpec, LocalText, Role};
+use super::{ClusterConfiguration, GoDuration, HostName, HostSpec, LocalText, Role, Subnets};
 use crate::KubernetesVersion;
 
 /// A whole cluster as its file describes it, defaults filled in.
@@ -34,6 +33,10 @@ pub struct ClusterSpec {
     pub bundle: Option<PathBuf>,
     /// IDs of preflight checks whose errors become warnings; `all` for every one.
     pub ignore_preflight_errors: Vec<String>,
+    /// How long components may take to come up.
+    pub timeouts: Timeouts,
+    /// kubeadm's `ClusterConfiguration` document, kubeadm's defaults filled in.
+    pub cluster_configuration: ClusterConfiguration,
     /// The `KubeletConfiguration` document, laid over kubeadm's defaults.
     pub kubelet_configuration: Option<Value>,
     /// The `KubeProxyConfiguration` document, laid over kubeadm's defaults.
@@ -52,10 +55,10 @@ pub struct Endpoint {
 /// Subnets, DNS domain and network addon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Networking {
-    /// The pods' subnet; `10.244.0.0/16` by default.
-    pub pod_subnet: IpNet,
-    /// The Services' subnet; `10.96.0.0/12` by default.
-    pub service_subnet: IpNet,
+    /// The pods' subnet or subnets; `10.244.0.0/16` by default.
+    pub pod_subnet: Subnets,
+    /// The Services' subnet or subnets; `10.96.0.0/12` by default.
+    pub service_subnet: Subnets,
     /// The cluster's DNS domain; `cluster.local` by default.
     pub dns_domain: String,
     /// The network addon.
@@ -106,6 +109,25 @@ pub struct Runtime {
     pub extra_config: Option<String>,
 }
 
+/// How long components may take to come up, in kubeadm's names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// A component of the control plane; 4 minutes by default.
+    pub control_plane_component_health_check: GoDuration,
+    /// A kubelet; 4 minutes by default.
+    pub kubelet_health_check: GoDuration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            control_plane_component_health_check: GoDuration::from_secs(240),
+            kubelet_health_check: GoDuration::from_secs(240),
+        }
+    }
+}
+
 /// Addons beyond kubeadm's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addons {
@@ -116,9 +138,7 @@ pub struct Addons {
 impl Networking {
     /// Returns whether pods or Services have IPv6 addresses.
     pub fn has_ipv6(&self) -> bool {
-        [self.pod_subnet, self.service_subnet]
-            .iter()
-            .any(|subnet| matches!(subnet, IpNet::V6(_)))
+        self.pod_subnet.has_ipv6() || self.service_subnet.has_ipv6()
     }
 }
 

@@ -19,6 +19,8 @@ pub struct HostSpec {
     pub address: String,
     /// The node's own IP address (`internalAddress`, by default `address`).
     pub node_ip: IpAddr,
+    /// Its address of the other IP family, in a dual-stack cluster.
+    pub secondary_node_ip: Option<IpAddr>,
     /// Control-plane node or worker node.
     pub role: Role,
     /// SSH port, if not the default.
@@ -46,6 +48,11 @@ pub struct HostSpec {
 }
 
 impl HostSpec {
+    /// Returns the node's own addresses, as the kubelet's `--node-ip` takes them.
+    pub fn node_ips(&self) -> impl Iterator<Item = IpAddr> {
+        std::iter::once(self.node_ip).chain(self.secondary_node_ip)
+    }
+
     /// Returns the name of the node that this host becomes.
     pub fn node_name(&self) -> &str {
         self.hostname_override

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ClusterSpec, Cni, Endpoint, HostSpec, SshDefaults, Taint};
+use super::{ClusterConfiguration, ClusterSpec, Cni, Endpoint, HostSpec, SshDefaults, Taint};
 
 /// Returns an example of a cluster file: the least that is needed, and all
 /// other fields as comments with their defaults.
@@ -21,7 +21,9 @@ pub fn print_cluster(spec: &ClusterSpec) -> String {
         "metadata": { "name": spec.name },
         "spec": spec_value(spec),
     });
-    let documents: Vec<String> = std::iter::once(&cluster)
+    let kubeadm = kubeadm_value(spec);
+    let documents: Vec<String> = [&cluster, &kubeadm]
+        .into_iter()
         .chain(&spec.kubelet_configuration)
         .chain(&spec.kube_proxy_configuration)
         .map(print_document)
@@ -34,6 +36,18 @@ fn print_document(document: &Value) -> String {
     let options = serde_saphyr::ser_options! { folded_wrap_chars: 1 << 20 };
     serde_saphyr::to_string_with_options(document, options)
         .expect("every JSON value with text keys can be written as YAML")
+}
+
+fn kubeadm_value(spec: &ClusterSpec) -> Value {
+    let mut document = Fields::default();
+    document.set("apiVersion", ClusterConfiguration::API_VERSION);
+    document.set("kind", ClusterConfiguration::KIND);
+    let fields = serde_json::to_value(&spec.cluster_configuration)
+        .expect("a ClusterConfiguration has only text keys");
+    if let Value::Object(fields) = fields {
+        document.0.extend(fields);
+    }
+    document.into_value()
 }
 
 fn spec_value(spec: &ClusterSpec) -> Value {
@@ -62,6 +76,7 @@ fn spec_value(spec: &ClusterSpec) -> Value {
         json!({ "metricsServer": spec.addons.metrics_server }),
     );
     fields.set_if("bundle", spec.bundle.as_deref().map(path_text));
+    fields.set("timeouts", json!(spec.timeouts));
     let ignored = spec.ignore_preflight_errors.clone();
     fields.set("ignorePreflightErrors", ignored);
     fields.into_value()
@@ -103,7 +118,8 @@ fn host_value(host: &HostSpec) -> Value {
     let mut fields = Fields::default();
     fields.set("name", host.name.as_str());
     fields.set("address", host.address.as_str());
-    fields.set("internalAddress", host.node_ip.to_string());
+    let node_ips: Vec<String> = host.node_ips().map(|ip| ip.to_string()).collect();
+    fields.set("internalAddress", node_ips.join(","));
     fields.set_if("port", host.port);
     fields.set_if("user", host.user.clone());
     fields.set_if("identityFile", host.identity_file.as_deref().map(path_text));

@@ -21,6 +21,12 @@ pub struct ControlPlaneNames {
     pub endpoint_host: Option<String>,
     /// Further names and addresses of the API server.
     pub extra_sans: Vec<String>,
+    /// Further names and addresses of etcd's serving certificate.
+    #[serde(default)]
+    pub etcd_server_sans: Vec<String>,
+    /// Further names and addresses of etcd's peer certificate.
+    #[serde(default)]
+    pub etcd_peer_sans: Vec<String>,
     /// Whether `apiserver-kubelet-client` carries the admins' organisation.
     pub kubelet_client_is_admin: bool,
 }
@@ -32,6 +38,9 @@ pub struct EnsureAuthority {
     pub name: String,
     /// kubeadm's `encryptionAlgorithm`.
     pub algorithm: String,
+    /// For how long it is made; one that is there is kept, however long it is valid.
+    #[serde(default = "ten_years")]
+    pub validity_seconds: u64,
 }
 
 /// Makes the service account key pair; an existing one is kept.
@@ -50,6 +59,9 @@ pub struct EnsureCertificate {
     pub names: ControlPlaneNames,
     /// kubeadm's `encryptionAlgorithm`.
     pub algorithm: String,
+    /// For how long one is issued; one that is there is kept while it is valid.
+    #[serde(default = "one_year")]
+    pub validity_seconds: u64,
 }
 
 /// Writes a kubeconfig with an embedded client certificate; one that fits is kept.
@@ -64,6 +76,9 @@ pub struct EnsureKubeconfig {
     pub cluster_name: String,
     /// kubeadm's `encryptionAlgorithm`.
     pub algorithm: String,
+    /// For how long one is issued; one that is there is kept while it is valid.
+    #[serde(default = "one_year")]
+    pub validity_seconds: u64,
 }
 
 /// Issues the kubelet's first client certificate and writes `kubelet.conf`;
@@ -80,6 +95,9 @@ pub struct EnsureKubeletClient {
     pub signer: HostName,
     /// kubeadm's `encryptionAlgorithm`.
     pub algorithm: String,
+    /// For how long one is issued; one that is there is kept while it is valid.
+    #[serde(default = "one_year")]
+    pub validity_seconds: u64,
 }
 
 /// Issues the kubelet's serving certificate at the kubelet's own default path.
@@ -93,4 +111,17 @@ pub struct EnsureKubeletServing {
     pub signer: HostName,
     /// kubeadm's `encryptionAlgorithm`.
     pub algorithm: String,
+    /// For how long one is issued; one that is there is kept while it is valid.
+    #[serde(default = "one_year")]
+    pub validity_seconds: u64,
+}
+
+/// What steps written down before they said it meant.
+const fn one_year() -> u64 {
+    365 * 24 * 3600
+}
+
+/// As [`one_year`].
+const fn ten_years() -> u64 {
+    10 * one_year()
 }

@@ -30,6 +30,7 @@ pub fn request(root: &Path, versions: &[(u64, u64)]) -> SourceRequest {
         architectures: vec![Architecture::Amd64],
         source: Source::Directory(root.join("mirror")),
         images: Vec::new(),
+        standard_images: true,
         slipway: BTreeMap::new(),
         cache: root.join("cache"),
         fetch: FetchOptions::default(),

@@ -143,6 +143,7 @@ pub async fn resolve(
         architectures: vec![Architecture::Amd64],
         source: url.parse()?,
         images: Vec::new(),
+        standard_images: true,
         slipway: BTreeMap::new(),
         cache,
         fetch,

@@ -32,6 +32,7 @@ pub(crate) async fn run(command: BundleCommand, output: Output) -> Result<ExitCo
                 architectures: arch,
                 source: source.parse::<Source>().map_err(bundle_error)?,
                 images: image,
+                standard_images: true,
                 cache: default_download_cache(),
                 fetch: fetch_options(ca_file),
             };

@@ -114,11 +114,11 @@ fn shaped(
     if let Some(text) = &shape.control_plane_endpoint {
         spec.control_plane_endpoint = Some(endpoint(text)?);
     }
-    if let Some(subnet) = shape.pod_network_cidr {
-        spec.networking.pod_subnet = subnet;
+    if let Some(subnets) = &shape.pod_network_cidr {
+        spec.networking.pod_subnet.clone_from(subnets);
     }
-    if let Some(subnet) = shape.service_cidr {
-        spec.networking.service_subnet = subnet;
+    if let Some(subnets) = &shape.service_cidr {
+        spec.networking.service_subnet.clone_from(subnets);
     }
     if let Some(domain) = &shape.service_dns_domain {
         spec.networking.dns_domain.clone_from(domain);

@@ -1,6 +1,6 @@
 //! A cluster that is on the host already, ours or another's.
 
-use slipway_api::{Finding, Role};
+use slipway_api::{Etcd, Finding, Role, paths};
 
 use super::Subject;
 
@@ -57,7 +57,11 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let id = format!("FileAvailable-{}", path.replace('/', "-"));
         found.push(subject.error(&id, format!("{path} is there"), why, help));
     }
-    if existing.etcd_data && !is_worker {
+    let uses_folder = match &subject.spec.cluster_configuration.etcd {
+        Etcd::Local(etcd) => etcd.data_dir == paths::ETCD_DIR,
+        Etcd::External(_) => false,
+    };
+    if existing.etcd_data && uses_folder && !is_worker {
         let id = "DirAvailable--var-lib-etcd";
         found.push(subject.error(id, "/var/lib/etcd is not empty", why, help));
     }

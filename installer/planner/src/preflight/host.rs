@@ -1,13 +1,15 @@
 //! The host itself: rights, programs, address, ports that are taken.
 
-use slipway_api::{Finding, Role};
+use slipway_api::{Etcd, Finding, Role};
 
 use super::Subject;
 
 /// Ports that a control-plane node listens on.
-pub(super) const CONTROL_PLANE_PORTS: [u16; 6] = [6443, 10250, 10257, 10259, 2379, 2380];
+const CONTROL_PLANE_PORTS: [u16; 4] = [6443, 10250, 10257, 10259];
+/// Ports that stacked etcd listens on.
+const ETCD_PORTS: [u16; 2] = [2379, 2380];
 /// Ports that a worker node listens on.
-pub(super) const WORKER_PORTS: [u16; 1] = [10250];
+const WORKER_PORTS: [u16; 1] = [10250];
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let facts = subject.facts;
@@ -124,11 +126,13 @@ fn check_ports(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if subject.belongs_to_cluster() {
         return;
     }
-    let ports: &[u16] = match subject.host.role {
-        Role::ControlPlane => &CONTROL_PLANE_PORTS,
-        Role::Worker => &WORKER_PORTS,
+    let has_etcd = matches!(subject.spec.cluster_configuration.etcd, Etcd::Local(_));
+    let (ports, etcd_ports): (&[u16], &[u16]) = match subject.host.role {
+        Role::ControlPlane if has_etcd => (&CONTROL_PLANE_PORTS, &ETCD_PORTS),
+        Role::ControlPlane => (&CONTROL_PLANE_PORTS, &[]),
+        Role::Worker => (&WORKER_PORTS, &[]),
     };
-    for port in ports {
+    for port in ports.iter().chain(etcd_ports) {
         let listener = subject
             .facts
             .listening

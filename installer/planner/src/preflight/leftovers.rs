@@ -51,19 +51,24 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 /// outside this node's part of the pods' subnet, where that is known, else
 /// outside the whole subnet.
 fn wrong_addresses(subject: &Subject<'_>) -> Vec<String> {
-    let whole = subject.spec.networking.pod_subnet;
+    let whole = &subject.spec.networking.pod_subnet;
     let own = own_subnet(subject);
-    let subnet = own.unwrap_or(whole);
+    let shown = own.map_or_else(|| whole.to_string(), |own| own.to_string());
+    let is_inside = |address: &IpAddr| match own {
+        // The cluster tells the first subnet of a dual-stack node.
+        Some(own) if own.network().is_ipv4() == address.is_ipv4() => own.contains(address),
+        Some(_) | None => whole.iter().any(|subnet| subnet.contains(address)),
+    };
     let mut wrong = Vec::new();
     for link in links(subject, &POD_LINKS) {
-        for address in link.addresses.iter().filter(|address| is_judged(address)) {
-            if !subnet.contains(address) {
+        for address in link.addresses.iter().filter(is_judged) {
+            if !is_inside(address) {
                 let whose = match own {
                     Some(_) => "this node's part of the pod subnet",
                     None => "the pod subnet",
                 };
                 wrong.push(format!(
-                    "{} has the address {address}, {whose} is {subnet}",
+                    "{} has the address {address}, {whose} is {shown}",
                     link.name
                 ));
             }
@@ -72,7 +77,7 @@ fn wrong_addresses(subject: &Subject<'_>) -> Vec<String> {
     let leftovers = &subject.facts.existing.leftovers;
     if let Some(network) = leftovers
         .flannel_network
-        .filter(|network| *network != whole)
+        .filter(|network| !whole.iter().any(|subnet| subnet == *network))
     {
         wrong.push(format!(
             "/run/flannel/subnet.env names the network {network}, the file {whole}"

@@ -21,10 +21,14 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 }
 
 fn check_address(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    if !subject.has_node_address() {
+    let missing = subject
+        .host
+        .node_ips()
+        .filter(|ip| !subject.has_address(ip));
+    for missing in missing {
         found.push(subject.error(
             "NodeAddress",
-            format!("no network link has the address {}", subject.host.node_ip),
+            format!("no network link has the address {missing}"),
             "other nodes reach this one under the address it advertises; behind NAT (10.0.2.15 on many VMs) they cannot",
             "set `internalAddress` to an address from `ip address` that other hosts reach",
         ));
@@ -34,8 +38,8 @@ fn check_address(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 /// A ClusterIP is looked up in the routes before it is rewritten: without any
 /// route to it, host-network pods get "network is unreachable".
 fn check_service_route(subject: &Subject<'_>, found: &mut Vec<Finding>) {
-    if !subject.has_service_route() {
-        let subnet = &subject.spec.networking.service_subnet;
+    let subnets = subject.spec.networking.service_subnet.iter();
+    for subnet in subnets.filter(|subnet| !has_route(&subject.facts.routes, subnet)) {
         let mut finding = subject.error(
             "ServiceRoute",
             format!("no route covers the Service subnet {subnet}"),
@@ -49,10 +53,11 @@ fn check_service_route(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 
 fn check_overlaps(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let networking = &subject.spec.networking;
-    let subnets = [
-        ("pod", "podSubnet", networking.pod_subnet),
-        ("Service", "serviceSubnet", networking.service_subnet),
-    ];
+    let pods = networking.pod_subnet.iter();
+    let services = networking.service_subnet.iter();
+    let subnets = pods
+        .map(|subnet| ("pod", "podSubnet", subnet))
+        .chain(services.map(|subnet| ("Service", "serviceSubnet", subnet)));
     for (what, field, subnet) in subnets {
         let help = format!(
             "set `spec.networking.{field}` to a subnet that is free; `ip route` shows what is used"
@@ -106,16 +111,9 @@ fn is_connected(subject: &Subject<'_>, route: &Route) -> bool {
 }
 
 impl Subject<'_> {
-    /// Returns whether the host has the address that it is to advertise.
-    pub(super) fn has_node_address(&self) -> bool {
+    fn has_address(&self, ip: &IpAddr) -> bool {
         let links = &self.facts.links;
-        links
-            .iter()
-            .any(|link| link.addresses.contains(&self.host.node_ip))
-    }
-
-    fn has_service_route(&self) -> bool {
-        has_route(&self.facts.routes, &self.spec.networking.service_subnet)
+        links.iter().any(|link| link.addresses.contains(ip))
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
             help(&api),
         ));
     }
-    for subnet in [spec.networking.service_subnet, spec.networking.pod_subnet] {
+    let networking = &spec.networking;
+    let subnets = networking.service_subnet.iter();
+    for subnet in subnets.chain(networking.pod_subnet.iter()) {
         let first = nth_address(&subnet, 1).to_string();
         if !is_excepted(&first, exceptions) {
             found.push(subject.warning(

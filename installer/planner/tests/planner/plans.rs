@@ -326,7 +326,7 @@ fn a_user_s_own_network_is_applied_in_the_file_s_order_in_flannel_s_place() {
     };
     let first = step("apply network manifests crds.yaml");
     let second = step("apply network manifests net");
-    assert_eq!(second.needs, [first.id.clone()]);
+    assert_eq!(second.needs, std::slice::from_ref(&first.id));
     let ready = step("wait until node cp-1 is Ready");
     assert!(ready.needs.contains(&second.id), "{:?}", ready.needs);
     assert!(!page(&found).contains("flannel"), "{}", page(&found));

@@ -3,8 +3,8 @@
 use slipway_api::{
     Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION,
     CONTAINERD_VERSION, ClusterFile, ClusterSpec, Disk, ExistingCluster, Facts, HostFacts,
-    HostState, Image, ImageBlob, KERNEL_OPTIONS, KubernetesVersion, Link, Listener, RUNC_VERSION,
-    Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
+    HostState, Image, ImageBlob, ImageReference, KERNEL_OPTIONS, KubernetesVersion, Link, Listener,
+    RUNC_VERSION, Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
 };
 
 /// Returns the cluster `harbour`: one control-plane host and two workers.
@@ -130,6 +130,12 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
 /// Returns the manifest of a bundle with everything that `version` needs.
 pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
     let release = Release::of(version).expect("the version is supported");
+    let images = release.control_plane_images().into_iter();
+    manifest_with(version, images.chain(release.node_images()).collect())
+}
+
+/// Returns the manifest of a bundle with these images.
+pub fn manifest_with(version: &KubernetesVersion, images: Vec<ImageReference>) -> BundleManifest {
     let kubernetes = version.to_string();
     let artifacts = [
         ("kubelet", kubernetes.as_str(), &[][..]),
@@ -163,10 +169,6 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
             })
             .collect(),
     });
-    let images = release
-        .control_plane_images()
-        .into_iter()
-        .chain(release.node_images());
     let part = |name: String| ImageBlob {
         media_type: "application/octet-stream".to_owned(),
         blob: blob(&name),
@@ -177,6 +179,7 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
         kubernetes_versions: vec![version.clone()],
         artifacts: artifacts.to_vec(),
         images: images
+            .into_iter()
             .map(|reference| Image {
                 manifest: part(format!("manifest of {reference}")),
                 config: part(format!("config of {reference}")),

@@ -43,28 +43,47 @@ pub(super) fn read_address(value: &Value<'_>, problems: &mut Problems) -> Option
     None
 }
 
-/// Returns the IP address in `value`, which must be one that a node can have.
+/// Returns the IP address in `value`, or the two of a dual-stack node, which
+/// must be such that a node can have.
 ///
 /// Source of the rule: the kubelet's `validateNodeIP`.
-pub(super) fn read_node_ip(value: &Value<'_>, problems: &mut Problems) -> Option<Located<IpAddr>> {
+pub(super) fn read_node_ips(
+    value: &Value<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Located<IpAddr>>> {
     let text = value.text(problems)?;
-    let Ok(ip) = text.parse::<IpAddr>() else {
-        problems.report(
-            &value.place,
-            format!("`{}` is not an IP address", shown(text)),
-            "write the host's address in the cluster's network, such as `192.0.2.11`",
-        );
-        return None;
+    let mut ips: Vec<Located<IpAddr>> = Vec::new();
+    for part in text.split(',').take(3) {
+        let Ok(ip) = part.parse::<IpAddr>() else {
+            problems.report(
+                &value.place,
+                format!("`{}` is not an IP address", shown(part)),
+                "write the host's address in the cluster's network, such as `192.0.2.11`",
+            );
+            return None;
+        };
+        if let Some(reason) = no_node_ip(ip) {
+            problems.report(
+                &value.place,
+                format!("`{ip}` cannot be a node's address: it is {reason}"),
+                "write the address under which the other hosts reach this one",
+            );
+            return None;
+        }
+        ips.push(value.located(ip));
+    }
+    let is_pair = |ips: &[Located<IpAddr>]| {
+        ips.len() == 2 && ips[0].value.is_ipv4() != ips[1].value.is_ipv4()
     };
-    if let Some(reason) = no_node_ip(ip) {
+    if ips.len() > 1 && !is_pair(&ips) {
         problems.report(
             &value.place,
-            format!("`{ip}` cannot be a node's address: it is {reason}"),
-            "write the address under which the other hosts reach this one",
+            "a node has one address, or one of each IP family",
+            "for dual stack write `internalAddress: 192.0.2.11,2001:db8::11`",
         );
         return None;
     }
-    Some(value.located(ip))
+    Some(ips)
 }
 
 /// Returns why `ip` cannot be a node's address.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::address::Address;
@@ -11,7 +12,7 @@ use super::host::HostDraft;
 use super::kubelet_args::check_removed_flags;
 use super::problems::{Place, Problems, excerpt};
 use super::runtime::socket_path;
-use super::subnets::{check_overlaps, check_sizes};
+use super::subnets::{NodeMasks, check_overlaps, check_sizes};
 use super::tree::Node;
 use crate::spec::{Role, defaults};
 
@@ -32,7 +33,8 @@ pub(super) fn check_agreement(
         cluster.networking.pods.as_ref(),
         cluster.networking.services.as_ref(),
     );
-    check_sizes(pods, services, &cluster.hosts, problems);
+    let masks = NodeMasks::of(&cluster.kubeadm.controller_manager);
+    check_sizes(pods, services, masks.as_ref(), &cluster.hosts, problems);
     let endpoint = cluster.endpoint.as_ref();
     check_overlaps(pods, services, &cluster.hosts, endpoint, problems);
     if let Some(release) = &cluster.release {
@@ -77,27 +79,27 @@ fn check_uniqueness(cluster: &ClusterDraft, problems: &mut Problems) {
         )
     });
 
-    let node_ips: Vec<_> = hosts.iter().filter_map(HostDraft::node_ip).collect();
-    let connections: Vec<_> = hosts
-        .iter()
-        .filter(|host| host.node_ip().is_some())
-        .map(|host| connection_of(host, cluster))
-        .collect();
-    let mut seen = HashMap::new();
-    for (node_ip, connection) in node_ips.iter().zip(connections) {
-        let first = seen
-            .entry(node_ip.value)
-            .or_insert((&node_ip.place, connection.clone()));
-        // Hosts that share their SSH address have been told so above.
-        if !std::ptr::eq(first.0, &node_ip.place) && first.1 != connection {
-            problems.report(
-                &node_ip.place,
-                format!(
-                    "the node address `{}` is already taken on line {}",
-                    node_ip.value, first.0.mark.line
-                ),
-                "give each host an `internalAddress` of its own",
-            );
+    let mut seen: HashMap<IpAddr, (usize, Option<Connection>)> = HashMap::new();
+    for host in hosts {
+        let connection = connection_of(host, cluster);
+        for node_ip in host.node_ips() {
+            let place = &node_ip.place;
+            let line = place.mark.line;
+            let Some((first, other)) = seen.get(&node_ip.value) else {
+                seen.insert(node_ip.value, (line, connection.clone()));
+                continue;
+            };
+            // Hosts that share their SSH address have been told so above.
+            if *other != connection {
+                problems.report(
+                    place,
+                    format!(
+                        "the node address `{}` is already taken on line {first}",
+                        node_ip.value
+                    ),
+                    "give each host an `internalAddress` of its own",
+                );
+            }
         }
     }
 }
@@ -189,7 +191,7 @@ fn check_kube_proxy_configuration(
     problems: &mut Problems,
 ) {
     if let (Some(document), Some(pods)) = (document, &cluster.networking.pods) {
-        let subnet = pods.net.to_string();
+        let subnet = pods.subnets.to_string();
         let field = ("clusterCIDR", "spec.networking.podSubnet");
         check_equal(document, field, &subnet, |given| given == subnet, problems);
     }

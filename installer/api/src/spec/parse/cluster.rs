@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use super::address::read_endpoint;
 use super::documents::{API_VERSION, KIND};
 use super::fields::Fields;
+use super::given::{Given, read_given};
 use super::host::HostDraft;
+use super::kubeadm::KubeadmDraft;
 use super::names::is_subdomain;
 use super::networking::NetworkingDraft;
 use super::problems::{Located, Place, Problems, excerpt};
 use super::runtime::{read_addons, read_runtime};
 use super::schema::{FILE, METADATA, SPEC, SSH};
 use super::ssh::read_connection;
+use super::timeouts::read_timeouts;
 use super::value::Value;
-use crate::spec::{Addons, ClusterSpec, Endpoint, LocalFiles, Runtime, SshDefaults};
+use crate::spec::{
+    Addons, ClusterConfiguration, ClusterSpec, Endpoint, LocalFiles, Runtime, SshDefaults, Timeouts,
+};
 use crate::{KubernetesVersion, Release, SUPPORTED_MINORS};
 
 const NAME_HELP: &str = "write `metadata: { name: NAME }`, the name in lower-case letters, digits, `-` and `.`, at most 63 characters";
@@ -34,6 +39,9 @@ pub(super) struct ClusterDraft {
     pub hosts: Vec<HostDraft>,
     /// The container runtime.
     pub runtime: Runtime,
+    /// What kubeadm's own document says.
+    pub kubeadm: ClusterConfiguration,
+    timeouts: Timeouts,
     name: Option<String>,
     addons: Addons,
     bundle: Option<PathBuf>,
@@ -44,6 +52,7 @@ impl ClusterDraft {
     /// Reads our document.
     pub fn read(
         document: &Value<'_>,
+        kubeadm: &KubeadmDraft<'_>,
         files: Option<&dyn LocalFiles>,
         problems: &mut Problems,
     ) -> Option<Self> {
@@ -61,21 +70,22 @@ impl ClusterDraft {
             .fields(&SPEC, problems)?;
         let patches_help = "remove it: patches to static Pod manifests come in a later build";
         spec.refuse_for_now("patches", patches_help, problems);
-        let version_help = "write the version to install: `kubernetesVersion: v1.36.3`";
         let hosts_help = "write `hosts:` with a list of `{ name: cp-1, address: 192.0.2.11, role: control-plane }`";
         let hosts = spec.required("hosts", hosts_help, problems);
+        let release = read_version(&spec, kubeadm, problems);
         Some(Self {
+            kubeadm: match &release {
+                Some(release) => kubeadm.settled(release, problems),
+                None => kubeadm.configuration.clone(),
+            },
             hosts_place: hosts
                 .as_ref()
                 .map_or_else(|| spec.place().clone(), |hosts| hosts.place.clone()),
-            release: spec
-                .required("kubernetesVersion", version_help, problems)
-                .and_then(|version| read_release(&version, problems)),
-            endpoint: spec
-                .optional("controlPlaneEndpoint")
-                .and_then(|endpoint| read_endpoint(&endpoint, problems)),
+            release,
+            endpoint: read_endpoints(&spec, kubeadm, problems),
             networking: NetworkingDraft::read(
                 spec.optional("networking").as_ref(),
+                kubeadm.networking.as_ref(),
                 files,
                 problems,
             ),
@@ -86,6 +96,7 @@ impl ClusterDraft {
                 .unwrap_or_default(),
             hosts: read_hosts(hosts.as_ref(), hosts_help, problems),
             runtime: read_runtime(spec.optional("runtime").as_ref(), problems),
+            timeouts: read_timeouts(spec.optional("timeouts").as_ref(), problems),
             name,
             addons: read_addons(spec.optional("addons").as_ref(), problems),
             bundle: spec
@@ -109,9 +120,52 @@ impl ClusterDraft {
             addons: self.addons,
             bundle: self.bundle,
             ignore_preflight_errors: self.ignore_preflight_errors,
+            timeouts: self.timeouts,
+            cluster_configuration: self.kubeadm,
             kubelet_configuration: None,
             kube_proxy_configuration: None,
         })
+    }
+}
+
+fn read_version(
+    spec: &Fields<'_>,
+    kubeadm: &KubeadmDraft<'_>,
+    problems: &mut Problems,
+) -> Option<Release> {
+    const HELP: &str = "write the version to install: `kubernetesVersion: v1.36.3`";
+    let version = spec.required("kubernetesVersion", HELP, problems);
+    let release = version.and_then(|version| read_release(&version, problems))?;
+    if let Some(theirs) = &kubeadm.kubernetes_version {
+        let text = theirs.scalar(problems)?;
+        if text.parse::<KubernetesVersion>().ok().as_ref() != Some(&release.kubernetes) {
+            problems.report(
+                &theirs.place,
+                format!(
+                    "`{}` is not {}, the version in `spec.kubernetesVersion`",
+                    excerpt(text),
+                    release.kubernetes
+                ),
+                "remove `kubernetesVersion`: `spec.kubernetesVersion` says it",
+            );
+        }
+    }
+    Some(release)
+}
+
+fn read_endpoints(
+    spec: &Fields<'_>,
+    kubeadm: &KubeadmDraft<'_>,
+    problems: &mut Problems,
+) -> Option<Located<Endpoint>> {
+    let ours = spec.optional("controlPlaneEndpoint");
+    let theirs = kubeadm.control_plane_endpoint.clone();
+    let read = |value: &Value<'_>, problems: &mut Problems| {
+        read_endpoint(value, problems).map(|endpoint| endpoint.value)
+    };
+    match read_given(ours, theirs, "spec.controlPlaneEndpoint", read, problems) {
+        Given::Value(endpoint) => Some(endpoint),
+        Given::Absent | Given::Unreadable => None,
     }
 }
 

@@ -5,7 +5,9 @@ use super::build::build_documents;
 use super::cluster::ClusterDraft;
 use super::documents::{Documents, sort_documents};
 use super::json::to_json;
+use super::kubeadm::KubeadmDraft;
 use super::problems::{Place, Problems};
+use super::value::Value;
 use crate::spec::{ClusterSpec, LocalFiles, SpecErrors};
 
 /// A cluster file in which nothing is wrong.
@@ -81,7 +83,9 @@ fn read_spec(
     files: Option<&dyn LocalFiles>,
     problems: &mut Problems,
 ) -> Option<ClusterSpec> {
-    let draft = ClusterDraft::read(documents.cluster.as_ref()?, files, problems)?;
+    let kubeadm = documents.kubeadm.map(Value::document);
+    let kubeadm = KubeadmDraft::read(kubeadm.as_ref(), problems);
+    let draft = ClusterDraft::read(documents.cluster.as_ref()?, &kubeadm, files, problems)?;
     check_agreement(&draft, documents, problems);
     let [kubelet_configuration, kube_proxy_configuration] =
         [documents.kubelet, documents.kube_proxy].map(|document| {

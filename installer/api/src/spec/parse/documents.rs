@@ -4,6 +4,7 @@ use super::problems::{Place, Problems, excerpt};
 use super::schema::{closest, list};
 use super::tree::{Content, Entry, Node};
 use super::value::Value;
+use crate::spec::ClusterConfiguration;
 
 /// The version of our own document that this build reads.
 pub(super) const API_VERSION: &str = "slipway.dev/v1alpha1";
@@ -12,19 +13,18 @@ pub(super) const KIND: &str = "Cluster";
 
 const KUBELET: (&str, &str) = ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration");
 const KUBE_PROXY: (&str, &str) = ("kubeproxy.config.k8s.io/v1alpha1", "KubeProxyConfiguration");
+const KUBEADM: (&str, &str) = (
+    ClusterConfiguration::API_VERSION,
+    ClusterConfiguration::KIND,
+);
+/// Kubernetes' documents that Slipway reads.
+const KNOWN: [(&str, &str); 3] = [KUBEADM, KUBELET, KUBE_PROXY];
 
-/// kubeadm's fields and where they stand in our document.
-const INSTEAD: [(&str, &str); 12] = [
-    (
-        "kubernetesVersion",
-        "`kubernetesVersion` is `spec.kubernetesVersion`",
-    ),
-    (
-        "controlPlaneEndpoint",
-        "`controlPlaneEndpoint` is `spec.controlPlaneEndpoint`",
-    ),
-    ("networking", "`networking` is `spec.networking`"),
-    ("clusterName", "`clusterName` is `metadata.name`"),
+/// The kinds of all documents that Slipway reads.
+const KINDS: [&str; 4] = [KIND, KUBEADM.1, KUBELET.1, KUBE_PROXY.1];
+
+/// Fields of kubeadm's other documents and where they stand in ours.
+const INSTEAD: [(&str, &str); 10] = [
     (
         "localAPIEndpoint",
         "`localAPIEndpoint.advertiseAddress` is the host's `internalAddress`",
@@ -49,6 +49,8 @@ const INSTEAD: [(&str, &str); 12] = [
         "certificateKey",
         "`certificateKey` is not needed: keys travel between the hosts by SSH",
     ),
+    ("timeouts", "`timeouts` is `spec.timeouts`"),
+    ("patches", "`patches` is `spec.patches`"),
     ("skipPhases", "`skipPhases` is the option `--skip-phases`"),
     ("dryRun", "`dryRun` is the option `--dry-run`"),
 ];
@@ -58,6 +60,8 @@ const INSTEAD: [(&str, &str); 12] = [
 pub(super) struct Documents<'a> {
     /// Our own document.
     pub cluster: Option<Value<'a>>,
+    /// kubeadm's `ClusterConfiguration`.
+    pub kubeadm: Option<&'a Node>,
     /// `KubeletConfiguration`.
     pub kubelet: Option<&'a Node>,
     /// `KubeProxyConfiguration`.
@@ -148,28 +152,24 @@ fn take_foreign<'a>(
     problems: &mut Problems,
 ) {
     let place = place_of(node, "kind");
-    if (version, kind) == KUBELET {
+    if (version, kind) == KUBEADM {
+        take_once(&mut documents.kubeadm, node, kind, problems);
+    } else if (version, kind) == KUBELET {
         take_once(&mut documents.kubelet, node, kind, problems);
     } else if (version, kind) == KUBE_PROXY {
         take_once(&mut documents.kube_proxy, node, kind, problems);
-    } else if let Some((known, _)) = [KUBELET, KUBE_PROXY]
-        .iter()
-        .find(|(_, known)| *known == kind)
-    {
-        problems.report(
-            &place_of(node, "apiVersion"),
-            format!(
-                "`{}` is not a version of `{kind}` that Slipway reads",
-                excerpt(version)
-            ),
-            format!("write `apiVersion: {known}`"),
+    } else if let Some((known, _)) = KNOWN.iter().find(|(_, known)| *known == kind) {
+        let help = match version.starts_with("kubeadm.k8s.io/") {
+            true => {
+                format!("write it as `apiVersion: {known}`; `kubeadm config migrate` does that")
+            }
+            false => format!("write `apiVersion: {known}`"),
+        };
+        let message = format!(
+            "`{}` is not a version of `{kind}` that Slipway reads",
+            excerpt(version)
         );
-    } else if version.starts_with("kubeadm.k8s.io/") && kind == "ClusterConfiguration" {
-        problems.report(
-            &place,
-            format!("`{kind}` is not read yet by this build"),
-            format!("remove this document; {}", instead(node)),
-        );
+        problems.report(&place_of(node, "apiVersion"), message, help);
     } else if version.starts_with("kubeadm.k8s.io/") {
         problems.report(
             &place,
@@ -177,7 +177,7 @@ fn take_foreign<'a>(
             format!("remove this document; {}", instead(node)),
         );
     } else {
-        let close = closest(kind, [KIND, KUBELET.1, KUBE_PROXY.1]);
+        let close = closest(kind, KINDS);
         let help = match close {
             Some(close) if close != kind => format!("probably `{close}` is meant"),
             Some(_) | None => documents_help(),
@@ -220,8 +220,10 @@ fn instead(node: &Node) -> String {
 }
 
 fn documents_help() -> String {
-    let kinds = list(&[KIND, KUBELET.1, KUBE_PROXY.1]);
-    format!("a cluster file holds documents of the kinds {kinds}")
+    format!(
+        "a cluster file holds documents of the kinds {}",
+        list(&KINDS)
+    )
 }
 
 fn text_of<'a>(node: &'a Node, field: &str) -> Option<&'a str> {

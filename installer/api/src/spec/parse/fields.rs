@@ -112,6 +112,10 @@ fn report_unknown(
             problems.report(&place, message, format!("move it to `{other}.{name}`"));
             None
         }
+        Meant::Gone(help) => {
+            problems.report(&place, unknown, help);
+            None
+        }
         Meant::Unknown => {
             let parent = match schema.place {
                 "" => "the document",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::address::{Address, no_node_ip, read_address, read_node_ip};
+use super::address::{Address, no_node_ip, read_address, read_node_ips};
 use super::fields::Fields;
 use super::kubelet_args::{Argument, read_kubelet_args};
 use super::names::{is_label_value, is_qualified_name, is_subdomain};
@@ -36,7 +36,8 @@ pub(super) struct HostDraft {
     pub hostname_override: Option<Located<String>>,
     /// Further kubelet flags.
     pub kubelet_extra_args: Vec<Argument>,
-    internal_address: Option<Located<IpAddr>>,
+    /// One address, or two of different families; empty where none is given.
+    internal_addresses: Vec<Located<IpAddr>>,
     labels: BTreeMap<String, String>,
     taints: Option<Vec<Taint>>,
     architecture: Option<Architecture>,
@@ -58,9 +59,10 @@ impl HostDraft {
         let address = fields
             .required("address", address_help, problems)
             .and_then(|value| read_address(&value, problems));
-        let internal_address = fields
+        let internal_addresses = fields
             .optional("internalAddress")
-            .and_then(|value| read_node_ip(&value, problems));
+            .and_then(|value| read_node_ips(&value, problems))
+            .unwrap_or_default();
         if fields.optional("internalAddress").is_none() {
             check_address_serves_as_node_ip(address.as_ref(), problems);
         }
@@ -80,7 +82,7 @@ impl HostDraft {
                 .optional("kubeletExtraArgs")
                 .map(|value| read_kubelet_args(&value, problems))
                 .unwrap_or_default(),
-            internal_address,
+            internal_addresses,
             labels: read_labels(&fields, problems),
             taints: fields
                 .optional("taints")
@@ -92,9 +94,9 @@ impl HostDraft {
         })
     }
 
-    /// Returns the node's IP address.
+    /// Returns the node's IP address, the first of two.
     pub fn node_ip(&self) -> Option<Located<IpAddr>> {
-        self.internal_address.clone().or_else(|| {
+        self.internal_addresses.first().cloned().or_else(|| {
             let address = self.address.as_ref()?;
             match address.value {
                 Address::Ip(value) => Some(Located {
@@ -106,6 +108,12 @@ impl HostDraft {
         })
     }
 
+    /// Returns the node's IP addresses: one, or one of each family.
+    pub fn node_ips(&self) -> impl Iterator<Item = Located<IpAddr>> {
+        let second = self.internal_addresses.get(1).cloned();
+        self.node_ip().into_iter().chain(second)
+    }
+
     /// Returns the IP addresses that the file gives the host.
     pub fn ip_addresses(&self) -> impl Iterator<Item = (IpAddr, &Place)> {
         let address = self
@@ -115,10 +123,11 @@ impl HostDraft {
                 Address::Ip(ip) => Some((ip, &address.place)),
                 Address::Name(_) => None,
             });
-        let internal = self.internal_address.as_ref();
+        let first = address.map(|(ip, _)| ip);
+        let internal = self.internal_addresses.iter();
         let internal = internal.map(|address| (address.value, &address.place));
-        let is_new = internal.map(|(ip, _)| ip) != address.map(|(ip, _)| ip);
-        address.into_iter().chain(internal.filter(|_| is_new))
+        let internal = internal.filter(move |(ip, _)| Some(*ip) != first);
+        address.into_iter().chain(internal)
     }
 
     /// Returns the host if all of it could be read.
@@ -131,6 +140,7 @@ impl HostDraft {
                 Address::Name(name) => name,
             },
             node_ip,
+            secondary_node_ip: self.internal_addresses.get(1).map(|ip| ip.value),
             role: self.role?,
             port: self.connection.port,
             user: self.connection.user,

@@ -13,8 +13,10 @@ mod cluster;
 mod cluster_file;
 mod documents;
 mod fields;
+mod given;
 mod host;
 mod json;
+mod kubeadm;
 mod kubelet_args;
 mod manifests;
 mod names;
@@ -25,6 +27,7 @@ mod schema;
 mod source;
 mod ssh;
 mod subnets;
+mod timeouts;
 mod tree;
 mod value;
 

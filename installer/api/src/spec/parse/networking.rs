@@ -3,84 +3,75 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
-
+use super::fields::Fields;
+use super::given::read_given;
 use super::manifests::read_manifests;
 use super::names::is_subdomain;
 use super::problems::{Located, Problems, excerpt};
 use super::schema::{CNI, NETWORKING, closest};
-use super::subnets::{Subnet, read_subnet};
+use super::subnets::{SubnetsDraft, read_subnets};
 use super::tree::Content;
 use super::value::Value;
 use crate::spec::{Cni, LocalFiles, Networking, defaults};
 
 /// The networking section; what could not be read is absent.
 pub(super) struct NetworkingDraft {
-    /// The pods' subnet.
-    pub pods: Option<Subnet>,
-    /// The Services' subnet.
-    pub services: Option<Subnet>,
+    /// The pods' subnets.
+    pub pods: Option<SubnetsDraft>,
+    /// The Services' subnets.
+    pub services: Option<SubnetsDraft>,
     /// The cluster's DNS domain.
     pub dns_domain: Option<String>,
     cni: Option<Cni>,
 }
 
 impl NetworkingDraft {
-    /// Reads the section; without one everything is the default.
+    /// Reads the section, and kubeadm's; what neither says is the default.
     pub fn read(
         section: Option<&Value<'_>>,
+        kubeadm: Option<&Fields<'_>>,
         files: Option<&dyn LocalFiles>,
         problems: &mut Problems,
     ) -> Self {
-        let mut draft = Self {
-            pods: Some(default_subnet("podSubnet", defaults::POD_SUBNET)),
-            services: Some(default_subnet("serviceSubnet", defaults::SERVICE_SUBNET)),
-            dns_domain: Some(defaults::DNS_DOMAIN.to_owned()),
-            cni: Some(Cni::Flannel),
+        let section = section.and_then(|section| section.fields(&NETWORKING, problems));
+        let section = section.as_ref();
+        let pair = |name: &str| {
+            let ours = section.and_then(|fields| fields.optional(name));
+            let theirs = kubeadm.and_then(|fields| fields.optional(name));
+            (ours, theirs)
         };
-        let Some(fields) = section.and_then(|section| section.fields(&NETWORKING, problems)) else {
-            return draft;
+        let subnets = |name: &'static str, default, problems: &mut Problems| {
+            let (ours, theirs) = pair(name);
+            let our_name = format!("spec.networking.{name}");
+            let found = read_given(ours, theirs, &our_name, read_subnets, problems);
+            SubnetsDraft::new(name, found, default)
         };
-        if let Some(value) = fields.optional("podSubnet") {
-            draft.pods = read_subnet("podSubnet", &value, problems);
+        let pods = subnets("podSubnet", defaults::POD_SUBNET, problems);
+        let services = subnets("serviceSubnet", defaults::SERVICE_SUBNET, problems);
+        let (ours, theirs) = pair("dnsDomain");
+        let our_name = "spec.networking.dnsDomain";
+        let domain = read_given(ours, theirs, our_name, read_dns_domain, problems);
+        let cni = section.and_then(|fields| fields.optional("cni"));
+        Self {
+            pods,
+            services,
+            dns_domain: domain.or(defaults::DNS_DOMAIN.to_owned()),
+            cni: match cni {
+                Some(value) => read_cni(&value, files, problems),
+                None => Some(Cni::Flannel),
+            },
         }
-        if let Some(value) = fields.optional("serviceSubnet") {
-            draft.services = read_subnet("serviceSubnet", &value, problems);
-        }
-        if let Some(value) = fields.optional("dnsDomain") {
-            draft.dns_domain = read_dns_domain(&value, problems);
-        }
-        let cni = fields.optional("cni");
-        if let Some(value) = &cni {
-            draft.cni = read_cni(value, files, problems);
-        }
-        if draft.cni == Some(Cni::Flannel)
-            && let Some(pods) = &draft.pods
-            && let (IpNet::V6(net), Some(place)) = (pods.net, &pods.place)
-        {
-            problems.report(
-                place,
-                format!("flannel with the IPv6 subnet {net} is not supported by this build yet"),
-                "use an IPv4 subnet, or `cni: none` and a network addon of your own",
-            );
-        }
-        draft
     }
 
     /// Returns the section if all of it could be read.
     pub fn finish(self) -> Option<Networking> {
         Some(Networking {
-            pod_subnet: self.pods?.net,
-            service_subnet: self.services?.net,
+            pod_subnet: self.pods?.subnets,
+            service_subnet: self.services?.subnets,
             dns_domain: self.dns_domain?,
             cni: self.cni?,
         })
     }
-}
-
-fn default_subnet(name: &'static str, net: IpNet) -> Subnet {
-    let place = None;
-    Subnet { name, net, place }
 }
 
 fn read_dns_domain(value: &Value<'_>, problems: &mut Problems) -> Option<String> {

@@ -8,7 +8,7 @@ pub(super) struct Schema {
     /// Its fields.
     pub fields: &'static [&'static str],
     /// What people call fields in other tools, and the field here.
-    synonyms: &'static [(&'static str, &'static str)],
+    pub synonyms: &'static [(&'static str, &'static str)],
 }
 
 pub(super) static FILE: Schema = Schema {
@@ -35,6 +35,7 @@ pub(super) static SPEC: Schema = Schema {
         "addons",
         "patches",
         "bundle",
+        "timeouts",
         "ignorePreflightErrors",
     ],
     synonyms: &[
@@ -122,13 +123,19 @@ pub(super) static RUNTIME: Schema = Schema {
     synonyms: &[("criSocket", "socket"), ("mirrors", "registryMirrors")],
 };
 
+pub(super) static TIMEOUTS: Schema = Schema {
+    place: "spec.timeouts",
+    fields: &["controlPlaneComponentHealthCheck", "kubeletHealthCheck"],
+    synonyms: &[("timeoutForControlPlane", "controlPlaneComponentHealthCheck")],
+};
+
 pub(super) static ADDONS: Schema = Schema {
     place: "spec.addons",
     fields: &["metricsServer"],
     synonyms: &[("metrics", "metricsServer")],
 };
 
-static ALL: [&Schema; 8] = [
+static ALL: [&Schema; 9] = [
     &METADATA,
     &SPEC,
     &NETWORKING,
@@ -137,6 +144,21 @@ static ALL: [&Schema; 8] = [
     &RUNTIME,
     &ADDONS,
     &CNI,
+    &TIMEOUTS,
+];
+
+/// Fields of kubeadm's older versions: mapping, field and what to do instead.
+const GONE: [(&str, &str, &str); 2] = [
+    (
+        "ClusterConfiguration.apiServer",
+        "timeoutForControlPlane",
+        "v1beta4 has no such field: write `spec.timeouts: { controlPlaneComponentHealthCheck: 4m0s }` in the `Cluster` document",
+    ),
+    (
+        "ClusterConfiguration.dns",
+        "type",
+        "remove it: CoreDNS is the only type",
+    ),
 ];
 
 const CONNECTION_SYNONYMS: &[(&str, &str)] = &[
@@ -174,6 +196,8 @@ pub(super) enum Meant {
     Field(&'static str),
     /// A field of another mapping, by that mapping's place.
     Elsewhere(&'static str),
+    /// A field of another version of the document, with what takes its place.
+    Gone(&'static str),
     /// Nothing known.
     Unknown,
 }
@@ -188,6 +212,12 @@ impl Schema {
             .find(|(synonym, _)| same_word(synonym, name));
         if let Some((_, field)) = synonym {
             return Meant::Field(field);
+        }
+        let gone = GONE
+            .iter()
+            .find(|(place, gone, _)| (*place, *gone) == (self.place, name));
+        if let Some((.., help)) = gone {
+            return Meant::Gone(help);
         }
         if let Some(schema) = ALL.iter().find(|schema| schema.fields.contains(&name)) {
             return Meant::Elsewhere(schema.place);

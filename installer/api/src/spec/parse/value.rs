@@ -19,6 +19,14 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// Returns a whole document.
+    pub fn document(node: &'a Node) -> Self {
+        Self {
+            node,
+            place: Place::document(node.mark),
+        }
+    }
+
     /// Returns the text, which must not be empty.
     pub fn text(&self, problems: &mut Problems) -> Option<&'a str> {
         let text = self.any_text(problems)?;
@@ -159,6 +167,27 @@ impl<'a> Value<'a> {
                 None
             }
         }
+    }
+
+    /// Returns the field `name` of a mapping, whatever else the mapping has.
+    pub fn field(&self, name: &str) -> Option<Self> {
+        let entry = self.node.entry(name)?;
+        (!entry.value.is_null()).then(|| Self {
+            node: &entry.value,
+            place: self.place.field(entry.value.mark, name),
+        })
+    }
+
+    /// Returns the keys of a mapping with their places; none of anything else.
+    pub fn keys(&self) -> Vec<Located<String>> {
+        let Content::Mapping(entries) = self.node.content() else {
+            return Vec::new();
+        };
+        let keys = entries.iter().map(|entry| Located {
+            value: entry.key.clone(),
+            place: self.place.field(entry.mark, &entry.key),
+        });
+        keys.collect()
     }
 
     /// Returns the entries of a mapping whose keys are the user's.
