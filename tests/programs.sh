@@ -23,7 +23,12 @@ for version in "$@"; do
     export "SLIPWAY_KUBEADM_${minor/./_}=$kubeadm"
 done
 status=0
-tests/cargo-tests.sh -p slipway-pki -p slipway-templates --features slipway-pki/oracle,slipway-templates/oracle || status=1
+tests/cargo-tests.sh -p slipway-pki --features slipway-pki/oracle || status=1
+for version in "$@"; do
+    minor=${version%.*}
+    # Each minor's kubeadm has a test of its own.
+    tests/cargo-tests.sh -p slipway-planner --features slipway-planner/oracle --test oracle -- "kubeadm_${minor/./_}" || status=1
+done
 
 # The programs lie in archives, as they do on the official sites.
 unpack() { # PATTERN MEMBER…: the newest archive that matches

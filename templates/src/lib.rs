@@ -2,7 +2,7 @@
 //!
 //! Pure: text in, text out. Each context is a plain struct with one `render`.
 //! What is rendered for Kubernetes 1.34, 1.35 and 1.36 means the same as what the
-//! kubeadm of that minor writes; `tests/kubeadm_oracle.rs` compares them.
+//! kubeadm of that minor writes; the planner's test `oracle` compares them.
 
 mod addons;
 mod address;
