@@ -20,6 +20,9 @@ use crate::server::under;
 use crate::tidy::tidy;
 use crate::{AgentError, cluster, steps, stored_cluster, tokens};
 
+/// How long a run waits for the lock of one that was cut off and finishes its step.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+
 /// The longest that ports of a probe stay open, whatever is asked.
 const LISTENERS_BOUND: Duration = Duration::from_secs(60);
 
@@ -92,7 +95,8 @@ impl Dispatcher {
                 })
             }
             Request::Lock { holder } => {
-                let lock = HostLock::take(&under(&self.root, paths::LOCK_FILE), &holder)?;
+                let path = under(&self.root, paths::LOCK_FILE);
+                let lock = HostLock::wait_and_take(&path, &holder, LOCK_PATIENCE).await?;
                 *self.lock.lock().expect("nobody panics while holding it") = Some(lock);
                 Ok(Reply::Done { changed: true })
             }

@@ -5,9 +5,15 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use std::time::Duration;
+
 use rustix::fs::{FlockOperation, flock};
+use tokio::time::Instant;
 
 use crate::{AgentError, files};
+
+/// How often it is looked whether a lock has become free.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Held as long as the value lives: the kernel frees it when the agent ends,
 /// however it ends, so no lock is ever stale.
@@ -16,11 +22,28 @@ pub(crate) struct HostLock {
 }
 
 impl HostLock {
-    /// Takes the lock for `holder`.
+    /// Takes the lock for `holder`, waiting for it up to `patience`: the agent of a
+    /// run that was cut off holds it until the step in flight is done.
     ///
     /// # Errors
-    /// Somebody else holds it; the error names the holder.
-    pub fn take(path: &Path, holder: &str) -> Result<Self, AgentError> {
+    /// Somebody else holds it still; the error names the holder.
+    pub async fn wait_and_take(
+        path: &Path,
+        holder: &str,
+        patience: Duration,
+    ) -> Result<Self, AgentError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::take(path, holder) {
+                Err(AgentError::Locked { .. }) if Instant::now() < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn take(path: &Path, holder: &str) -> Result<Self, AgentError> {
         let parent = path.parent().expect("the lock file has a folder");
         files::make_private_dir(parent)?;
         let mut file = File::options()
@@ -66,5 +89,22 @@ mod tests {
         );
         drop(first);
         assert!(HostLock::take(&path, "other").is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_run_that_ends_soon_is_waited_for_and_one_that_does_not_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = HostLock::take(&path, "ops@laptop/42/run-1").unwrap();
+        let error = HostLock::wait_and_take(&path, "other", Duration::from_millis(250)).await;
+        assert!(matches!(error.err(), Some(AgentError::Locked { .. })));
+
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            drop(first);
+        };
+        let second = HostLock::wait_and_take(&path, "other", Duration::from_secs(60));
+        let (second, ()) = tokio::join!(second, ends);
+        assert!(second.is_ok());
     }
 }

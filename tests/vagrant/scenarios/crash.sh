@@ -25,7 +25,8 @@ state() {
     kubectl get namespaces,nodes,configmaps,serviceaccounts,services,deployments,daemonsets,roles,rolebindings \
         --all-namespaces -o 'jsonpath={range .items[*]}{.kind} {.metadata.namespace} {.metadata.name}{"\n"}{end}' | sort
     kubectl get clusterroles,clusterrolebindings -o name | sort
-    kubectl get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.taints[*].key}{"\n"}{end}' | sort
+    kubectl get nodes -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.taints[*].key}{"\n"}{end}' |
+        sed 's| node.kubernetes.io/not-ready||g' | sort
 }
 undisturbed_init() { init; eventually 60 nodes_ready 2; state >"$work/undisturbed"; wc -l "$work/undisturbed"; }
 reset_all() {
@@ -78,9 +79,9 @@ worker_leaves() { "$slipway" reset -f "$file" --host w-1 -y; }
 
 if subtest "two bare hosts boot" hosts_up 1 && subtest "an undisturbed init" undisturbed_init; then
     subtest "reset leaves the hosts bare" reset_all || true
-    subtest "init cut 1: workstation killed in install" init_cut kill_workstation w-1 install/ || true
-    subtest "init cut 2: agent killed in images" init_cut kill_agent cp-1 images/ || true
-    subtest "init cut 3: connection cut in certs" init_cut cut_connection cp-1 certs/ || true
+    subtest "init cut 1: connection cut in certs" init_cut cut_connection cp-1 certs/ || true
+    subtest "init cut 2: workstation killed in install" init_cut kill_workstation w-1 install/ || true
+    subtest "init cut 3: agent killed in images" init_cut kill_agent cp-1 images/ || true
     subtest "init cut 4: workstation killed in control-plane" init_cut kill_workstation cp-1 control-plane/ || true
     subtest "init cut 5: agent killed in wait-control-plane" init_cut kill_agent cp-1 wait-control-plane/ || true
     subtest "init cut 6: connection cut in upload-config" init_cut cut_connection cp-1 upload-config/ || true
@@ -89,7 +90,7 @@ if subtest "two bare hosts boot" hosts_up 1 && subtest "an undisturbed init" und
     subtest "nothing is left to do" nothing_is_left_to_do || true
     subtest "a worker leaves" worker_leaves || true
     subtest "join cut 8: agent killed in kubelet-start" join_cut kill_agent w-1 kubelet-start/ || true
-    subtest "join cut 9: workstation killed in node-ready" join_cut kill_workstation w-1 node-ready/ || true
+    subtest "join cut 9: workstation killed in node-ready" join_cut kill_workstation cp-1 node-ready/ || true
     subtest "the cluster is whole again" ends_as_undisturbed || true
     subtest "reset cut 10: workstation killed in cleanup-node of a worker" reset_cut kill_workstation w-1 cleanup-node/ || true
     subtest "reset cut 11: agent killed in cleanup-node" reset_cut kill_agent cp-1 cleanup-node/ || true
