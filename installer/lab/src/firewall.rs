@@ -7,6 +7,9 @@ use crate::command::Program;
 
 /// The counter's name in the lab's table.
 const COUNTER: &str = "escaped";
+/// The set that says from where to where the counted packets went, for whoever
+/// wonders: `nft list set inet slipway-lab-NAME escaped-from-to`.
+const SOURCES_AND_DESTINATIONS: &str = "escaped-from-to";
 /// kubeadm's default Service subnet. Until kube-proxy has written its rules,
 /// packets to a Service follow the host's default route: they go nowhere on any
 /// host, are dropped here too, and are no attempt to leave the lab.
@@ -83,9 +86,15 @@ fn table_text(lab: &str, bridge: &str) -> String {
         r#"table inet {table} {{
   counter {COUNTER} {{
   }}
+  set {SOURCES_AND_DESTINATIONS} {{
+    type ipv4_addr . ipv4_addr
+    size 1024
+    flags dynamic
+  }}
   chain forward {{
     type filter hook forward priority -150; policy accept;
     iifname "{bridge}" oifname != "{bridge}" ip daddr {SERVICE_SUBNET} drop
+    iifname "{bridge}" oifname != "{bridge}" add @{SOURCES_AND_DESTINATIONS} {{ ip saddr . ip daddr }}
     iifname "{bridge}" oifname != "{bridge}" counter name "{COUNTER}" drop
     oifname "{bridge}" iifname != "{bridge}" drop
   }}

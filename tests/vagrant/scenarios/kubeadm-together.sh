@@ -56,6 +56,8 @@ kubeadm_reset_of_a_node() {
     refuses 2 "w-1" "$slipway" plan -f "$file" --bundle "$bundle"
 }
 our_tools_go_on() {
+    # Brought by hand, to be taken away by hand.
+    on w-1 rm /usr/local/bin/kubeadm /usr/local/bin/kubectl
     "$slipway" apply -f "$file" --bundle "$bundle" -y
     eventually 60 nodes_ready 3
     prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y
