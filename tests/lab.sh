@@ -47,14 +47,16 @@ host_is_clean() {
     on "$1" sh -ec '
         for p in kubelet containerd runc kubectl; do if command -v $p; then echo "$p is there"; exit 1; fi; done
         for p in kubelet containerd containerd-shim etcd kube-apiserver kube-proxy; do if pgrep $p; then echo "$p runs"; exit 1; fi; done
-        for p in /etc/kubernetes /etc/containerd /opt/cni /var/lib/containerd /var/lib/slipway/cluster; do
-            if [ -e $p ] && [ -n "$(ls -A $p)" ]; then echo "$p is there"; exit 1; fi
+        for p in /etc/kubernetes /etc/containerd /etc/cni /opt/cni /opt/containerd /usr/libexec/kubernetes \
+            /var/lib/containerd /var/lib/etcd /var/lib/kubelet /var/lib/cni /run/flannel /run/containerd \
+            /var/log/pods /var/log/containers /var/lib/slipway/cluster /var/lib/slipway/before; do
+            if [ -e $p ]; then echo "$p is there"; exit 1; fi
         done
-        for p in /var/lib/etcd /var/lib/kubelet; do
-            if [ -n "$(ls -A $p 2>/dev/null)" ]; then echo "$p is not empty"; exit 1; fi
-        done
+        if systemctl list-units --all --no-legend | grep -E "kubelet|containerd|kubepods"; then exit 1; fi
+        if find /sys/fs/cgroup -maxdepth 2 -name "kubepods*" | grep .; then exit 1; fi
+        if ip netns list | grep cni-; then exit 1; fi
         if ip -o link | grep -E "cni0|flannel|veth"; then exit 1; fi
-        if { iptables-nft-save; ip6tables-nft-save; } 2>/dev/null | grep -E "KUBE-|CNI-|FLANNEL-"; then exit 1; fi
+        if { iptables-nft-save; ip6tables-nft-save; iptables-legacy-save; ip6tables-legacy-save; nft list tables; } 2>/dev/null | grep -E "KUBE-|CNI-|FLANNEL-|kube-proxy"; then exit 1; fi
         if grep -E " /var/lib/(kubelet|containerd)/| /run/(containerd|netns)/" /proc/self/mountinfo; then exit 1; fi'
 }
 nothing_escaped() {

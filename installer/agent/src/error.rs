@@ -96,6 +96,14 @@ pub enum AgentError {
         /// Who.
         holder: String,
     },
+    /// Something on the host is in the way, and somebody must decide about it.
+    #[error("{message}")]
+    Blocked {
+        /// What.
+        message: String,
+        /// What to type.
+        help: String,
+    },
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
@@ -118,33 +126,17 @@ impl AgentError {
         move |source| Self::Pki { doing, source }
     }
 
+    /// Returns whether a program could not be run because it is not installed.
+    pub(crate) fn is_missing_program(&self) -> bool {
+        matches!(self, Self::Spawn { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// Returns the failure that travels to the workstation.
     pub(crate) fn into_failure(self) -> Failure {
         let mut failure = Failure::of(&self);
-        match self {
-            Self::TimedOut { log_tail, help, .. } => {
-                failure.log_tail = log_tail;
-                failure.help = Some(help);
-            }
-            Self::Kubernetes { source, .. } => failure.help = source.help(),
-            Self::Locked { .. } => {
-                failure.help =
-                    Some("wait until that run has ended; `slipway logs` shows it".into());
-            }
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                failure.help = Some(
-                    "free some space on that file system and run the same command again".into(),
-                );
-            }
-            Self::File { .. }
-            | Self::Spawn { .. }
-            | Self::Command { .. }
-            | Self::MissingBlob(_)
-            | Self::WrongBlob { .. }
-            | Self::Pki { .. }
-            | Self::Runtime { .. }
-            | Self::NotTaken { .. }
-            | Self::BadRequest(_) => {}
+        failure.help = self.help();
+        if let Self::TimedOut { log_tail, .. } = self {
+            failure.log_tail = log_tail;
         }
         failure
     }

@@ -156,7 +156,20 @@ pub(crate) fn difference(
     Ok((found_mode != mode).then(|| format!("its mode is {found_mode:04o}, not {mode:04o}")))
 }
 
-fn is_absent(error: &std::io::Error) -> bool {
+/// Puts a symbolic link in place of whatever file or link is there.
+pub(crate) fn link(path: &Path, target: &Path) -> Result<(), AgentError> {
+    let parent = path
+        .parent()
+        .expect("every path that is written has a parent");
+    make_dir(parent)?;
+    let temporary = temporary_beside(path);
+    std::os::unix::fs::symlink(target, &temporary)
+        .and_then(|()| std::fs::rename(&temporary, path))
+        .map_err(AgentError::file("link", path))
+}
+
+/// Returns whether an error says that there is nothing at a path.
+pub(crate) fn is_absent(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory

@@ -1,5 +1,6 @@
 //! What runs on a host: gathers facts, checks and applies steps, serves requests on stdio.
 
+mod before;
 mod blob_store;
 mod cluster;
 mod command;
@@ -10,10 +11,13 @@ mod dispatch;
 mod error;
 mod facts;
 mod files;
+mod help;
 mod journal;
 pub mod kubernetes;
 mod lock;
+mod netfilter;
 mod probes;
+mod processes;
 mod server;
 mod steps;
 mod stored_cluster;

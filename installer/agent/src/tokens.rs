@@ -20,9 +20,10 @@ const NODE_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
 pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, AgentError> {
     let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
     if !context.at(paths::ADMIN_CONF).exists() {
-        return Err(AgentError::BadRequest(
-            "this host is no control-plane node yet".to_owned(),
-        ));
+        return Err(AgentError::Blocked {
+            message: "this host is no control-plane node yet".to_owned(),
+            help: "`slipway init -f FILE` makes it one".to_owned(),
+        });
     }
     let client = client(&context, paths::ADMIN_CONF).await?;
     let tokens = match request {

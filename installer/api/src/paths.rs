@@ -32,6 +32,8 @@ pub const ETCD_DIR: &str = "/var/lib/etcd";
 pub const BIN_DIR: &str = "/usr/local/bin";
 /// CNI plugins.
 pub const CNI_BIN_DIR: &str = "/opt/cni/bin";
+/// What CNI plugins remember: addresses, results.
+pub const CNI_STATE_DIR: &str = "/var/lib/cni";
 /// CNI configuration.
 pub const CNI_CONF_DIR: &str = "/etc/cni/net.d";
 /// systemd units that Slipway installs.
@@ -40,6 +42,10 @@ pub const UNIT_DIR: &str = "/etc/systemd/system";
 pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
 /// Drop-ins for containerd's configuration.
 pub const CONTAINERD_DROP_IN_DIR: &str = "/etc/containerd/conf.d";
+/// containerd's images and records.
+pub const CONTAINERD_DIR: &str = "/var/lib/containerd";
+/// containerd's state until the next boot.
+pub const CONTAINERD_RUN_DIR: &str = "/run/containerd";
 /// containerd's socket.
 pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 /// Slipway's own folder, root only.
@@ -63,6 +69,8 @@ pub const CLUSTER_MARKER: &str = "/var/lib/slipway/cluster";
 /// The cluster file of a cluster that was made without one, by `slipway init`
 /// on this very machine: read while its API server is down.
 pub const CLUSTER_FILE: &str = "/var/lib/slipway/cluster.yaml";
+/// What was on this host before Slipway came.
+pub const BEFORE_DIR: &str = "/var/lib/slipway/before";
 /// Says that Slipway installed the container runtime, and so may remove it.
 pub const RUNTIME_MARKER: &str = "/var/lib/slipway/runtime";
 /// Registry mirrors, one folder a registry.

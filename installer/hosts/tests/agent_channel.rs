@@ -300,6 +300,7 @@ async fn a_fake_host_can_die_with_its_work_done() {
     let fake = FakeHost::new(cp_1());
     let step = Step::RemovePods(RemovePods {
         socket: "/run/containerd/containerd.sock".into(),
+        unit: None,
     });
     let id = StepId::of(&cp_1(), Phase::CleanupNode, &step);
     let run = Request::RunStep {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use slipway_api::step::{
-    EnsureDirectory, EnsureUnit, ImportImage, InstallBlob, LoadModules, SetSysctls, UnpackArchive,
-    WriteFile,
+    EnsureDirectory, EnsureUnit, ImportImage, InstallBlob, LoadModules, RememberPaths, SetSysctls,
+    UnpackArchive, WriteFile,
 };
 use slipway_api::{
     Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, ClusterSpec, HostName, ImageReference,
@@ -15,10 +15,10 @@ use slipway_templates::{
     RegistryMirror, Sysctl,
 };
 
-use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::leftovers::add_leftover_removal;
 use crate::plan_cluster::HostInput;
+use crate::{PlanError, footprint};
 
 /// The steps that later phases wait for.
 pub(crate) struct Installed {
@@ -38,15 +38,9 @@ pub(crate) fn add_install(
     input: &HostInput<'_>,
 ) -> Result<Installed, PlanError> {
     let host = &input.host.name;
-    let marker = WriteFile::new(
-        paths::CLUSTER_MARKER,
-        0o600,
-        format!("{}\n", input.spec.name),
-    );
-    let marker = builder.add(host, Phase::Install, Step::WriteFile(marker), &[]);
-    let marker = [marker];
+    let marker = add_marker(builder, input);
+    let marker = [add_leftover_removal(builder, input, marker)];
     let mut all = add_kernel(builder, input.spec, host, &marker);
-    all.extend(add_leftover_removal(builder, input, &marker));
     let runtime = add_runtime(builder, input, &marker)?;
     let plugins = archive(
         input,
@@ -113,6 +107,25 @@ pub(crate) fn add_install(
         all,
         kubelet_files,
     })
+}
+
+/// Remembers what the host has, then marks it as this cluster's.
+fn add_marker(builder: &mut PlanBuilder, input: &HostInput<'_>) -> StepId {
+    let host = &input.host.name;
+    let mut needs = Vec::new();
+    if input.facts.existing.slipway_cluster.is_none() {
+        // What an earlier cluster remembered says nothing about this day.
+        let old = footprint::everything(paths::BEFORE_DIR);
+        needs.push(builder.add(host, Phase::CleanupNode, old, &[]));
+    }
+    let with_runtime = adopted_socket(input).is_none();
+    let remembered = Step::RememberPaths(RememberPaths {
+        paths: footprint::remembered(input.spec, input.host.role, with_runtime),
+    });
+    let remembered = builder.add_rerun(host, Phase::Install, remembered, &[], &needs);
+    let name = format!("{}\n", input.spec.name);
+    let marker = Step::WriteFile(WriteFile::new(paths::CLUSTER_MARKER, 0o600, name));
+    builder.add(host, Phase::Install, marker, &[remembered])
 }
 
 /// Adds the import of images and returns the steps' IDs.

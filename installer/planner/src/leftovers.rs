@@ -1,52 +1,59 @@
 //! What an earlier cluster's pod network left on a host that is no node now.
 
-use slipway_api::step::{RemoveLinks, RemovePath};
+use slipway_api::step::RemovePods;
 use slipway_api::{Cni, Phase, Step, StepId};
 
 use crate::builder::PlanBuilder;
+use crate::footprint;
+use crate::install::runtime_socket;
 use crate::plan_cluster::HostInput;
 
-/// Links of flannel and of the bridge plugin that it delegates to.
-pub(crate) const POD_NETWORK_LINKS: [&str; 2] = ["cni0", "flannel.1"];
-
-/// What flannel and the CNI plugins write on a host: its configuration, the
-/// node's subnet, and the addresses that were given to pods.
-pub(crate) const POD_NETWORK_PATHS: [&str; 3] = [
-    "/var/lib/cni",
-    "/run/flannel",
-    "/etc/cni/net.d/10-flannel.conflist",
-];
+/// The kubelet's port.
+const KUBELET_PORT: u16 = 10250;
 
 /// Adds the removal of a pod network that is older than the node to be, and
-/// returns the steps' IDs.
+/// returns the step after which it is gone.
 ///
 /// `kubeadm reset` leaves it. A bridge with the address of another subnet than
 /// the one that the new node gets makes every pod on it fail: "cni0 already has
-/// an IP address different from …". Seen in the lab.
+/// an IP address different from …". Seen in the lab. Rules that lead to Services
+/// of another cluster send packets astray, old pods keep writing them.
+///
+/// Nothing is touched while some kubelet runs, for its pods are no leftovers.
 pub(crate) fn add_leftover_removal(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-    needs: &[StepId],
-) -> Vec<StepId> {
-    let is_ours = |name: &str| POD_NETWORK_LINKS.contains(&name);
-    let existing = &input.facts.existing;
-    let is_left = existing.leftovers.flannel_network.is_some()
-        || existing.leftovers.cni_leases > 0
-        || input.facts.links.iter().any(|link| is_ours(&link.name));
-    if existing.kubelet_conf || input.spec.networking.cni != Cni::Flannel || !is_left {
-        return Vec::new();
+    marker: StepId,
+) -> StepId {
+    let facts = input.facts;
+    let existing = &facts.existing;
+    let runs_kubelet = facts
+        .listening
+        .iter()
+        .any(|listener| listener.port == KUBELET_PORT);
+    if existing.kubelet_conf || runs_kubelet || input.spec.networking.cni != Cni::Flannel {
+        return marker;
     }
-    let links = Step::RemoveLinks(RemoveLinks {
-        links: POD_NETWORK_LINKS.map(str::to_owned).to_vec(),
-    });
-    let paths = POD_NETWORK_PATHS.map(|path| {
-        Step::RemovePath(RemovePath {
-            path: path.to_owned(),
-            keep_folder: false,
-        })
-    });
-    std::iter::once(links)
-        .chain(paths)
-        .map(|step| builder.add(&input.host.name, Phase::Install, step, needs))
-        .collect()
+    let has_link = facts
+        .links
+        .iter()
+        .any(|link| footprint::LINKS.contains(&link.name.as_str()));
+    let had_network =
+        has_link || existing.leftovers.flannel_network.is_some() || existing.leftovers.chains > 0;
+    let mut steps = Vec::new();
+    if had_network {
+        let unit = existing
+            .runtime_is_ours
+            .then(|| footprint::CONTAINERD_UNIT.to_owned());
+        steps.push(Step::RemovePods(RemovePods {
+            socket: runtime_socket(input),
+            unit,
+        }));
+        steps.extend(footprint::network_state());
+    }
+    // flannel's configuration makes a node Ready before flannel runs.
+    steps.extend(footprint::network_files());
+    steps.into_iter().fold(marker, |before, step| {
+        builder.add(&input.host.name, Phase::CleanupNode, step, &[before])
+    })
 }

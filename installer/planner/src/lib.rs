@@ -9,6 +9,7 @@ mod builder;
 mod components;
 mod control_plane;
 mod error;
+mod footprint;
 mod images;
 mod install;
 mod leftovers;

@@ -3,15 +3,28 @@
 use std::collections::BTreeSet;
 
 use slipway_api::step::{
-    DeleteNode, DrainNode, RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
+    DeleteNode, DrainNode, EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemovePath,
+    RemovePods, StopUnit, UnmountBelow,
 };
 use slipway_api::{
-    ClusterSpec, Etcd, Facts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId, paths,
+    ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId,
+    paths,
 };
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
-use crate::leftovers::{POD_NETWORK_LINKS, POD_NETWORK_PATHS};
+use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
+
+/// The unit and control group of all pods, where systemd is the cgroup driver.
+const POD_SLICE: &str = "kubepods.slice";
+/// The control group of all pods, where it is not.
+const POD_CGROUP: &str = "kubepods";
+
+/// Where containerd mounts what pods need.
+const POD_MOUNTS: [&str; 2] = [
+    "/run/containerd/io.containerd.runtime.v2.task/k8s.io",
+    "/run/containerd/io.containerd.grpc.v1.cri",
+];
 
 /// What is removed, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,42 +36,6 @@ pub struct Removal {
     /// Whether pods with emptyDir volumes may be evicted.
     pub delete_empty_dir_data: bool,
 }
-
-/// Files and folders that go, in order. The runtime and its images go too
-/// where Slipway installed it; an adopted one stays.
-const PATHS: [&str; 11] = [
-    paths::KUBERNETES_DIR,
-    "/etc/systemd/system/kubelet.service",
-    "/etc/systemd/system/kubelet.service.d",
-    "/usr/local/bin/kubelet",
-    paths::MODULES_FILE,
-    paths::SYSCTL_FILE,
-    "/var/log/pods",
-    "/var/log/containers",
-    paths::PENDING_DIR,
-    paths::CLUSTER_FILE,
-    paths::BLOB_DIR,
-];
-
-/// What only a control-plane node has.
-const CONTROL_PLANE_PATHS: [&str; 2] = ["/usr/local/bin/kubeadm", "/usr/local/bin/kubectl"];
-
-/// Folders that may be mount points: their content goes, they stay.
-const FOLDERS: [&str; 2] = [paths::ETCD_DIR, paths::KUBELET_DIR];
-
-/// What goes with a runtime that Slipway installed.
-const RUNTIME_PATHS: [&str; 10] = [
-    paths::CNI_BIN_DIR,
-    paths::CNI_CONF_DIR,
-    "/etc/systemd/system/containerd.service",
-    "/usr/local/bin/containerd",
-    "/usr/local/bin/containerd-shim-runc-v2",
-    "/usr/local/bin/ctr",
-    "/usr/local/bin/runc",
-    "/etc/containerd",
-    "/var/lib/containerd",
-    "/run/containerd",
-];
 
 /// Returns what takes the hosts of `removal` out of the cluster and Kubernetes off them.
 ///
@@ -161,7 +138,7 @@ fn add_node_removal(
     if is_reached {
         // The kubelet must be silent first, or it registers its node again.
         let kubelet = Step::StopUnit(StopUnit {
-            unit: "kubelet.service".to_owned(),
+            unit: KUBELET_UNIT.to_owned(),
         });
         before = builder.add(&host.name, Phase::RemoveNode, kubelet, &[before]);
     }
@@ -202,17 +179,39 @@ fn add_host_cleanup(
         None if !existing.kubelet_conf => return Ok(None),
         Some(_) | None => {}
     }
-    let runtime_is_ours = existing.runtime_is_ours;
-    let socket = host_facts.runtime.as_ref().map_or_else(
-        || paths::CONTAINERD_SOCKET.to_owned(),
-        |runtime| runtime.socket.clone(),
-    );
-    let remove = |path: &str, keep_folder| {
+    let mut needs = needs.to_vec();
+    let mut removals: Vec<StepId> = Vec::new();
+    for step in cleanup(spec, host, host_facts) {
+        let removes = matches!(step, Step::RemovePath(_) | Step::RemoveFiles(_));
+        // Whether folders are empty and units unknown shows when the files are gone.
+        let after = if depends_on_removals(&step) {
+            &removals[..]
+        } else {
+            &[]
+        };
+        let id = builder.add_rerun(name, Phase::CleanupNode, step, &needs, after);
+        if removes {
+            removals.push(id.clone());
+        }
+        needs = vec![id];
+    }
+    Ok(needs.pop())
+}
+
+fn depends_on_removals(step: &Step) -> bool {
+    let is_empty_folders = matches!(
+        step,
         Step::RemovePath(RemovePath {
-            path: path.to_owned(),
-            keep_folder,
+            scope: RemovalScope::EmptyFolders,
+            ..
         })
-    };
+    );
+    is_empty_folders || matches!(step, Step::ForgetUnits(_))
+}
+
+/// Returns everything that a host loses, in order.
+fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> {
+    let existing = &facts.existing;
     let stop = |unit: &str| {
         Step::StopUnit(StopUnit {
             unit: unit.to_owned(),
@@ -223,47 +222,56 @@ fn add_host_cleanup(
             path: path.to_owned(),
         })
     };
+    let socket = facts.runtime.as_ref().map_or_else(
+        || paths::CONTAINERD_SOCKET.to_owned(),
+        |runtime| runtime.socket.clone(),
+    );
     let mut steps = vec![
-        stop("kubelet.service"),
-        Step::RemovePods(RemovePods { socket }),
+        stop(KUBELET_UNIT),
+        Step::RemovePods(RemovePods {
+            socket: socket.clone(),
+            unit: existing.runtime_is_ours.then(|| CONTAINERD_UNIT.to_owned()),
+        }),
         unmount(paths::KUBELET_DIR),
     ];
-    if runtime_is_ours {
-        steps.push(stop("containerd.service"));
-        steps.push(unmount("/run/containerd"));
-        steps.push(unmount("/var/lib/containerd"));
+    if existing.runtime_is_ours {
+        steps.push(stop(CONTAINERD_UNIT));
+        steps.push(Step::EndContainers(EndContainers { socket }));
+        steps.push(unmount(paths::CONTAINERD_RUN_DIR));
+        steps.push(unmount(paths::CONTAINERD_DIR));
+    } else if facts.runtime.is_none() {
+        // Somebody took the runtime away and left its pods.
+        steps.extend(POD_MOUNTS.map(unmount));
     }
-    let links = POD_NETWORK_LINKS
-        .into_iter()
-        .chain(["kube-ipvs0", "nodelocaldns"]);
-    steps.push(Step::RemoveLinks(RemoveLinks {
-        links: links.map(str::to_owned).collect(),
+    steps.push(stop(POD_SLICE));
+    steps.push(Step::RemoveCgroups(RemoveCgroups {
+        names: [POD_SLICE, POD_CGROUP].map(str::to_owned).to_vec(),
     }));
-    let prefixes = ["KUBE-", "CNI-", "FLANNEL-"].map(str::to_owned);
-    steps.push(Step::RemoveRules(RemoveRules {
-        chain_prefixes: prefixes.to_vec(),
-    }));
-    steps.extend(FOLDERS.iter().map(|path| remove(path, true)));
-    let paths = PATHS.iter().chain(&POD_NETWORK_PATHS);
-    steps.extend(paths.map(|path| remove(path, false)));
-    if let (Role::ControlPlane, Etcd::Local(etcd)) = (host.role, &spec.cluster_configuration.etcd)
-        && etcd.data_dir != paths::ETCD_DIR
-    {
-        steps.push(remove(&etcd.data_dir, true));
+    steps.extend(footprint::network_state());
+    steps.extend(footprint::node_files(spec, host.role));
+    steps.extend(footprint::network_files());
+    if existing.slipway_cluster.is_some() {
+        let with_runtime = existing.runtime_is_ours;
+        steps.extend(footprint::installed_files(spec, host.role, with_runtime));
     }
-    if host.role == Role::ControlPlane {
-        steps.extend(CONTROL_PLANE_PATHS.iter().map(|path| remove(path, false)));
+    steps.extend(footprint::network_folders());
+    let mut units = vec![KUBELET_UNIT.to_owned()];
+    if existing.runtime_is_ours {
+        units.push(CONTAINERD_UNIT.to_owned());
     }
-    if runtime_is_ours {
-        steps.extend(RUNTIME_PATHS.iter().map(|path| remove(path, false)));
-        steps.push(remove(paths::RUNTIME_MARKER, false));
-    }
-    // Last: until then the host still counts as this cluster's.
-    steps.push(remove(paths::CLUSTER_MARKER, false));
-
-    let mut needs = needs.to_vec();
-    for step in steps {
-        needs = vec![builder.add(name, Phase::CleanupNode, step, &needs)];
-    }
-    Ok(needs.pop())
+    steps.push(Step::ForgetUnits(ForgetUnits { units }));
+    steps.extend(footprint::node_marks());
+    // The marker goes after everything that it answers for: until then the host
+    // still counts as this cluster's. The record of what was before goes last,
+    // for without it files that were put back would look like Slipway's.
+    let last = [
+        paths::PENDING_DIR,
+        paths::CLUSTER_FILE,
+        paths::BLOB_DIR,
+        paths::RUNTIME_MARKER,
+        paths::CLUSTER_MARKER,
+        paths::BEFORE_DIR,
+    ];
+    steps.extend(last.map(footprint::everything));
+    steps
 }

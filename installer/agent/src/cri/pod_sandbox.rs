@@ -29,19 +29,26 @@ pub struct PodSandbox {
     pub name: String,
     /// Whether it runs.
     pub is_ready: bool,
+    /// Whether a kubelet made it; others make pods by hand.
+    pub is_kubelets: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
 
+/// The label that every pod of a kubelet has. Source: `pkg/kubelet/types/labels.go`.
+const POD_UID_LABEL: &str = "io.kubernetes.pod.uid";
+
 impl From<api::PodSandbox> for PodSandbox {
     fn from(sandbox: api::PodSandbox) -> Self {
         let is_ready = sandbox.state() == api::PodSandboxState::SandboxReady;
+        let is_kubelets = sandbox.labels.contains_key(POD_UID_LABEL);
         let metadata = sandbox.metadata.unwrap_or_default();
         Self {
             id: sandbox.id,
             namespace: metadata.namespace,
             name: metadata.name,
             is_ready,
+            is_kubelets,
             created_at: time(sandbox.created_at),
         }
     }
@@ -64,20 +71,22 @@ impl CriClient {
         Ok(answer.items.into_iter().map(Into::into).collect())
     }
 
-    /// Stops and removes every pod at once, without grace, and returns how
-    /// many there were. `progress` hears how many are done, how many there
-    /// are in all, and the last one's name.
+    /// Stops and removes the pods that are `meant`, all at once and without
+    /// grace, and returns how many there were. `progress` hears how many are
+    /// done, how many there are in all, and the last one's name.
     ///
     /// # Errors
     /// Pods are left after several rounds, or the runtime does not answer.
-    pub async fn stop_and_remove_all_pods(
+    pub async fn stop_and_remove_pods(
         &self,
+        meant: &(dyn Fn(&PodSandbox) -> bool + Sync),
         progress: &mut (dyn FnMut(u64, u64, &str) + Send),
     ) -> Result<usize, CriError> {
         let mut total = 0;
         let mut failed = Vec::new();
         for round in 0..ROUNDS {
-            let pods = self.pod_sandboxes().await?;
+            let mut pods = self.pod_sandboxes().await?;
+            pods.retain(|pod| meant(pod));
             if pods.is_empty() {
                 return Ok(total);
             }
@@ -97,7 +106,7 @@ impl CriClient {
                 }
                 progress(done, total as u64, &name);
             }
-            if failed.is_empty() && self.pod_sandboxes().await?.is_empty() {
+            if failed.is_empty() && !self.pod_sandboxes().await?.iter().any(meant) {
                 return Ok(total);
             }
         }

@@ -44,11 +44,13 @@ pub(super) fn apply_authority(step: &EnsureAuthority, context: &Context) -> Resu
     let (certificate_path, key_path) = pair_paths(name, context);
     if certificate_path.exists() {
         // A CA without its key must never be replaced: everything it signed would die with it.
-        return Err(AgentError::BadRequest(format!(
-            "{} is there without its key: put {} back, or take the certificate away if no cluster uses it",
-            certificate_path.display(),
-            key_path.display()
-        )));
+        return Err(AgentError::Blocked {
+            message: format!("{} is there without its key", certificate_path.display()),
+            help: format!(
+                "put {} back, or take the certificate away if no cluster uses it",
+                key_path.display()
+            ),
+        });
     }
     let doing = format!("make certificate authority {}", step.name);
     let common_name = name.fixed_common_name().unwrap_or(&step.name);

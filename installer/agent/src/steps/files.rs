@@ -1,13 +1,11 @@
-//! Files and folders: made, written, installed, unpacked, fetched, deleted.
+//! Files and folders: made, written, installed, unpacked, fetched.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use slipway_api::step::{
-    EnsureDirectory, FetchFile, InstallBlob, RemovePath, UnpackArchive, WriteFile,
-};
+use slipway_api::step::{EnsureDirectory, FetchFile, InstallBlob, UnpackArchive, WriteFile};
 use slipway_api::{ArchiveMember, Check, Sha256Digest};
 
 use super::needed;
@@ -117,10 +115,11 @@ pub(super) fn apply_archive(step: &UnpackArchive, context: &Context) -> Result<(
         }
     }
     match wanted.keys().next() {
-        Some(path) => Err(AgentError::BadRequest(format!(
-            "{} {} has no member {path}",
-            step.name, step.version
-        ))),
+        Some(path) => Err(AgentError::Blocked {
+            message: format!("{} {} has no member {path}", step.name, step.version),
+            help: "the bundle's list and its archive differ: `slipway bundle verify FILE`"
+                .to_owned(),
+        }),
         None => Ok(()),
     }
 }
@@ -162,50 +161,6 @@ pub(super) fn apply_fetch(step: &FetchFile, context: &Context) -> Result<(), Age
         ))
     })?;
     files::write(&context.at(step.file.path()), READABLE, text.as_bytes())
-}
-
-pub(super) fn check_removed(step: &RemovePath, context: &Context) -> Result<Check, AgentError> {
-    let path = context.at(&step.path);
-    let there = if step.keep_folder {
-        std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some())
-    } else {
-        std::fs::symlink_metadata(&path).is_ok()
-    };
-    Ok(needed(there.then_some("it is there")))
-}
-
-pub(super) fn apply_removed(step: &RemovePath, context: &Context) -> Result<(), AgentError> {
-    let path = context.at(&step.path);
-    // Deleting must never reach into something that is mounted there.
-    if let Some(mount) = super::mounts::mounts_below(&path.to_string_lossy())?.first() {
-        return Err(AgentError::BadRequest(format!(
-            "{mount} is still mounted below {}, so nothing was deleted: `umount {mount}`, then run it again",
-            step.path
-        )));
-    }
-    if !step.keep_folder {
-        return remove(&path);
-    }
-    let entries = std::fs::read_dir(&path).map_err(AgentError::file("read", &path))?;
-    for entry in entries {
-        remove(&entry.map_err(AgentError::file("read", &path))?.path())?;
-    }
-    Ok(())
-}
-
-/// Deletes a file or folder; a symbolic link is deleted, never followed.
-fn remove(path: &Path) -> Result<(), AgentError> {
-    let found = match std::fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(AgentError::file("delete", path)(error)),
-    };
-    let removed = if found.is_dir() {
-        std::fs::remove_dir_all(path)
-    } else {
-        std::fs::remove_file(path)
-    };
-    removed.map_err(AgentError::file("delete", path))
 }
 
 #[cfg(test)]
@@ -257,23 +212,5 @@ mod tests {
         };
         let path = member_path(&step, &member, &context(root.path())).unwrap();
         assert_eq!(path, root.path().join("opt/cni/bin/etc/passwd"));
-    }
-
-    #[test]
-    fn removing_the_content_of_a_folder_keeps_the_folder_and_follows_no_link() {
-        let root = tempfile::tempdir().unwrap();
-        let outside = root.path().join("outside");
-        std::fs::create_dir_all(outside.join("keep")).unwrap();
-        let folder = root.path().join("var/lib/etcd");
-        std::fs::create_dir_all(folder.join("member")).unwrap();
-        std::os::unix::fs::symlink(&outside, folder.join("link")).unwrap();
-        let context = context(root.path());
-        let step = RemovePath {
-            path: "/var/lib/etcd".into(),
-            keep_folder: true,
-        };
-        apply_removed(&step, &context).unwrap();
-        assert_eq!(check_removed(&step, &context).unwrap(), Check::Satisfied);
-        assert!(folder.is_dir() && outside.join("keep").is_dir());
     }
 }

@@ -68,11 +68,8 @@ pub(super) fn apply_client(
     let pair = zeroize::Zeroizing::new(format!("{certificate}{}", key.as_str()));
     files::write(&folder.join(&name), SECRET, pair.as_bytes())?;
     let link = folder.join(CLIENT_CURRENT);
-    let temporary = folder.join(format!(".{CLIENT_CURRENT}.{}", files::nonce()));
     let target = format!("{}/{name}", paths::KUBELET_PKI_DIR);
-    std::os::unix::fs::symlink(target, &temporary)
-        .and_then(|()| std::fs::rename(&temporary, &link))
-        .map_err(AgentError::file("link", &link))?;
+    files::link(&link, target.as_ref())?;
 
     let current = format!("{}/{CLIENT_CURRENT}", paths::KUBELET_PKI_DIR);
     let kubeconfig = Kubeconfig {
@@ -232,9 +229,10 @@ fn pending_key(
     if facts.matches_key(&key) {
         Ok(text)
     } else {
-        Err(AgentError::BadRequest(
-            "the signed certificate belongs to another key".to_owned(),
-        ))
+        Err(AgentError::Blocked {
+            message: "the signed certificate belongs to another key".to_owned(),
+            help: "another run was at work here meanwhile: run the same command again".to_owned(),
+        })
     }
 }
 

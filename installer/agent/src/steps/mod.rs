@@ -1,13 +1,17 @@
 //! Checks, applies and verifies steps: one file per verb or small family of verbs.
 
 mod certificates;
+mod cgroups;
 mod cluster;
+mod containers;
 mod files;
 mod images;
 mod kubelet_certificates;
 mod links;
 mod mounts;
+mod namespaces;
 mod pods;
+mod removal;
 mod rules;
 mod system;
 mod units;
@@ -27,6 +31,7 @@ pub(crate) use units::is_active as unit_is_active;
 /// Returns whether a step has anything to do.
 pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, AgentError> {
     match step {
+        Step::RememberPaths(step) => removal::check_remembered(step, context),
         Step::EnsureDirectory(step) => files::check_directory(step, context),
         Step::WriteFile(step) => files::check_file(step, context),
         Step::InstallBlob(step) => files::check_blob(step, context),
@@ -49,11 +54,16 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::DrainNode(step) => cluster::check_drained(step, context).await,
         Step::DeleteNode(step) => cluster::check_deleted(step, context).await,
         Step::StopUnit(step) => units::check_stopped(step).await,
+        Step::ForgetUnits(step) => units::check_forgotten(step).await,
         Step::RemovePods(step) => pods::check_pods(step, context).await,
-        Step::UnmountBelow(step) => mounts::check_mounts(step),
-        Step::RemovePath(step) => files::check_removed(step, context),
+        Step::EndContainers(step) => containers::check_containers(step, context),
+        Step::UnmountBelow(step) => mounts::check_mounts(step, context),
+        Step::RemoveNamespaces(step) => namespaces::check_namespaces(step, context),
+        Step::RemoveCgroups(step) => cgroups::check_cgroups(step, context),
+        Step::RemovePath(step) => removal::check_path(step, context),
+        Step::RemoveFiles(step) => removal::check_files(step, context),
         Step::RemoveLinks(step) => links::check_links(step, context),
-        Step::RemoveRules(step) => rules::check_rules(step).await,
+        Step::RemoveRules(step) => rules::check_rules(step, context).await,
     }
 }
 
@@ -74,6 +84,7 @@ pub(crate) async fn run(step: &Step, context: &Context) -> Result<bool, AgentErr
 
 async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
     match step {
+        Step::RememberPaths(step) => removal::apply_remembered(step, context),
         Step::EnsureDirectory(step) => files::apply_directory(step, context),
         Step::WriteFile(step) => files::apply_file(step, context),
         Step::InstallBlob(step) => files::apply_blob(step, context),
@@ -96,9 +107,14 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::DrainNode(step) => cluster::apply_drain(step, context).await,
         Step::DeleteNode(step) => cluster::apply_delete(step, context).await,
         Step::StopUnit(step) => units::apply_stop(step).await,
+        Step::ForgetUnits(step) => units::apply_forgotten(step).await,
         Step::RemovePods(step) => pods::apply_pods(step, context).await,
-        Step::UnmountBelow(step) => mounts::apply_mounts(step),
-        Step::RemovePath(step) => files::apply_removed(step, context),
+        Step::EndContainers(step) => containers::apply_containers(step, context).await,
+        Step::UnmountBelow(step) => mounts::apply_mounts(step, context),
+        Step::RemoveNamespaces(step) => namespaces::apply_namespaces(step, context),
+        Step::RemoveCgroups(step) => cgroups::apply_cgroups(step, context).await,
+        Step::RemovePath(step) => removal::apply_path(step, context),
+        Step::RemoveFiles(step) => removal::apply_files(step, context),
         Step::RemoveLinks(step) => links::apply_links(step, context).await,
         Step::RemoveRules(step) => rules::apply_rules(step, context).await,
     }

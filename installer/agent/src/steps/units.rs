@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use slipway_api::Check;
-use slipway_api::step::{EnsureUnit, StopUnit};
+use slipway_api::step::{EnsureUnit, ForgetUnits, StopUnit};
 
 use super::needed;
 use crate::context::Context;
@@ -73,6 +73,31 @@ pub(super) async fn apply_stop(step: &StopUnit) -> Result<(), AgentError> {
     Ok(())
 }
 
+pub(super) async fn check_forgotten(step: &ForgetUnits) -> Result<Check, AgentError> {
+    for name in &step.units {
+        let unit = show(name).await?;
+        let is = |key: &str, value: &str| unit.get(key).is_some_and(|found| found == value);
+        let file = unit.get("FragmentPath").map_or("", String::as_str);
+        let is_gone = !file.is_empty() && !std::path::Path::new(file).exists();
+        if is_gone || is("NeedDaemonReload", "yes") {
+            return Ok(needed(Some(format!("it still knows {name} as it was"))));
+        }
+        if is("ActiveState", "failed") {
+            return Ok(needed(Some(format!("it counts {name} as failed"))));
+        }
+    }
+    Ok(Check::Satisfied)
+}
+
+pub(super) async fn apply_forgotten(step: &ForgetUnits) -> Result<(), AgentError> {
+    command::run("systemctl", &["daemon-reload"]).await?;
+    for unit in &step.units {
+        // Without a failure to forget there is nothing to reset.
+        let _ = command::run("systemctl", &["reset-failed", unit]).await;
+    }
+    Ok(())
+}
+
 /// Returns the last lines that a unit wrote to the system's journal, without
 /// those that a kubelet repeats while it has no API server.
 pub(crate) async fn journal_tail(unit: &str) -> Vec<String> {
@@ -109,10 +134,11 @@ pub(crate) async fn is_active(unit: &str) -> bool {
         .is_some_and(|state| state == "active")
 }
 
+/// What is asked of systemd about a unit.
+const PROPERTIES: &str = "--property=ActiveState,UnitFileState,FragmentPath,NeedDaemonReload,ExecMainStartTimestampMonotonic";
+
 async fn show(unit: &str) -> Result<BTreeMap<String, String>, AgentError> {
-    let properties =
-        "--property=LoadState,ActiveState,UnitFileState,ExecMainStartTimestampMonotonic";
-    let text = command::run("systemctl", &["show", properties, unit]).await?;
+    let text = command::run("systemctl", &["show", PROPERTIES, unit]).await?;
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Ok(pairs
         .map(|(key, value)| (key.to_owned(), value.to_owned()))

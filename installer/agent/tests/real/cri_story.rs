@@ -59,7 +59,7 @@ async fn a_real_runtime_is_asked_and_emptied() {
 
     let mut heard = Vec::new();
     let removed = cri
-        .stop_and_remove_all_pods(&mut |done, total, name| {
+        .stop_and_remove_pods(&|_| true, &mut |done, total, name| {
             heard.push((done, total, name.to_owned()));
         })
         .await
@@ -69,7 +69,7 @@ async fn a_real_runtime_is_asked_and_emptied() {
     assert!(cri.pod_sandboxes().await.unwrap().is_empty());
     assert!(cri.containers().await.unwrap().is_empty());
     assert_eq!(
-        cri.stop_and_remove_all_pods(&mut |_, _, _| {})
+        cri.stop_and_remove_pods(&|_| true, &mut |_, _, _| {})
             .await
             .unwrap(),
         0

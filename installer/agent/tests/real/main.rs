@@ -2,6 +2,8 @@
 //! and `SLIPWAY_TEST_BIN` naming a folder with those programs and `images`.
 
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod containerd_story;
 #[cfg(test)]
 mod control_plane;
@@ -11,6 +13,8 @@ mod cri_story;
 mod kubernetes_story;
 #[cfg(test)]
 mod oci_layout;
+#[cfg(test)]
+mod packet_filter;
 #[cfg(test)]
 mod programs;
 #[cfg(test)]

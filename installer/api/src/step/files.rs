@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ArchiveMember, Blob, HostName, Sha256Digest};
 
+/// Remembers what is at paths before Slipway writes there, with copies of the
+/// files, so that a reset can put it back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RememberPaths {
+    /// The absolute paths; what is remembered once is not looked at again.
+    pub paths: Vec<String>,
+}
+
 /// Makes a folder, owned by root, with exactly this mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnsureDirectory {

@@ -15,9 +15,14 @@ pub use certificates::{
 pub use cluster::{
     ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
 };
-pub use files::{EnsureDirectory, FetchFile, InstallBlob, PublicFile, UnpackArchive, WriteFile};
+pub use files::{
+    EnsureDirectory, FetchFile, InstallBlob, PublicFile, RememberPaths, UnpackArchive, WriteFile,
+};
 pub use system::{EnsureUnit, ImportImage, LoadModules, SetSysctls};
-pub use teardown::{RemoveLinks, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow};
+pub use teardown::{
+    EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemoveFiles, RemoveLinks,
+    RemoveNamespaces, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
+};
 
 use crate::{Blob, HostName};
 
@@ -26,6 +31,8 @@ use crate::{Blob, HostName};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Step {
+    /// See [`RememberPaths`].
+    RememberPaths(RememberPaths),
     /// See [`EnsureDirectory`].
     EnsureDirectory(EnsureDirectory),
     /// See [`WriteFile`].
@@ -70,12 +77,22 @@ pub enum Step {
     DeleteNode(DeleteNode),
     /// See [`StopUnit`].
     StopUnit(StopUnit),
+    /// See [`ForgetUnits`].
+    ForgetUnits(ForgetUnits),
     /// See [`RemovePods`].
     RemovePods(RemovePods),
+    /// See [`EndContainers`].
+    EndContainers(EndContainers),
     /// See [`UnmountBelow`].
     UnmountBelow(UnmountBelow),
+    /// See [`RemoveNamespaces`].
+    RemoveNamespaces(RemoveNamespaces),
+    /// See [`RemoveCgroups`].
+    RemoveCgroups(RemoveCgroups),
     /// See [`RemovePath`].
     RemovePath(RemovePath),
+    /// See [`RemoveFiles`].
+    RemoveFiles(RemoveFiles),
     /// See [`RemoveLinks`].
     RemoveLinks(RemoveLinks),
     /// See [`RemoveRules`].
@@ -89,7 +106,8 @@ impl Step {
             Self::InstallBlob(step) => vec![step.blob],
             Self::UnpackArchive(step) => vec![step.blob],
             Self::ImportImage(step) => step.image.blobs(),
-            Self::EnsureDirectory(_)
+            Self::RememberPaths(_)
+            | Self::EnsureDirectory(_)
             | Self::WriteFile(_)
             | Self::FetchFile(_)
             | Self::LoadModules(_)
@@ -108,9 +126,14 @@ impl Step {
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
+            | Self::ForgetUnits(_)
             | Self::RemovePods(_)
+            | Self::EndContainers(_)
             | Self::UnmountBelow(_)
+            | Self::RemoveNamespaces(_)
+            | Self::RemoveCgroups(_)
             | Self::RemovePath(_)
+            | Self::RemoveFiles(_)
             | Self::RemoveLinks(_)
             | Self::RemoveRules(_) => Vec::new(),
         }
@@ -122,7 +145,8 @@ impl Step {
         match self {
             Self::EnsureKubeletClient(step) => Some(&step.signer),
             Self::EnsureKubeletServing(step) => Some(&step.signer),
-            Self::EnsureDirectory(_)
+            Self::RememberPaths(_)
+            | Self::EnsureDirectory(_)
             | Self::WriteFile(_)
             | Self::InstallBlob(_)
             | Self::UnpackArchive(_)
@@ -142,9 +166,14 @@ impl Step {
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
+            | Self::ForgetUnits(_)
             | Self::RemovePods(_)
+            | Self::EndContainers(_)
             | Self::UnmountBelow(_)
+            | Self::RemoveNamespaces(_)
+            | Self::RemoveCgroups(_)
             | Self::RemovePath(_)
+            | Self::RemoveFiles(_)
             | Self::RemoveLinks(_)
             | Self::RemoveRules(_) => None,
         }
@@ -153,6 +182,7 @@ impl Step {
     /// Returns what the step does in one short line, as a plan shows it.
     pub fn describe(&self) -> String {
         match self {
+            Self::RememberPaths(_) => "remember what is there before Slipway".to_owned(),
             Self::EnsureDirectory(step) => format!("make folder {}", step.path),
             Self::WriteFile(step) => format!("write {}", step.path),
             Self::InstallBlob(step) => {
@@ -186,16 +216,43 @@ impl Step {
             Self::DrainNode(step) => format!("cordon and drain node {}", step.node_name),
             Self::DeleteNode(step) => format!("delete node {}", step.node_name),
             Self::StopUnit(step) => format!("stop and disable {}", step.unit),
+            Self::ForgetUnits(step) => format!("make systemd forget {}", step.units.join(", ")),
             Self::RemovePods(_) => "stop and remove all pods".to_owned(),
+            Self::EndContainers(step) => format!("end the containers left by {}", step.socket),
             Self::UnmountBelow(step) => format!("unmount everything below {}", step.path),
-            Self::RemovePath(step) => format!("delete {}", step.path),
-            Self::RemoveLinks(step) => format!("delete network links {}", step.links.join(", ")),
-            Self::RemoveRules(step) => {
-                format!(
-                    "delete netfilter chains {}",
-                    step.chain_prefixes.join("*, ") + "*"
-                )
+            Self::RemoveNamespaces(step) => {
+                format!("delete network namespaces of {}", step.networks.join(", "))
             }
+            Self::RemoveCgroups(step) => format!("delete control groups {}", step.names.join(", ")),
+            Self::RemovePath(step) => match step.scope {
+                RemovalScope::Everything | RemovalScope::UnlessUsedBefore => {
+                    format!("delete {}", step.path)
+                }
+                RemovalScope::EmptyFolders => format!("delete {} if it holds no file", step.path),
+            },
+            Self::RemoveFiles(step) => {
+                format!("delete in {}: {}", step.folder, step.names.join(", "))
+            }
+            Self::RemoveLinks(step) => format!("delete network links {}", step.links.join(", ")),
+            Self::RemoveRules(step) => describe_rules(step),
         }
     }
+}
+
+/// Returns one line about everything that goes of the packet filters.
+fn describe_rules(step: &RemoveRules) -> String {
+    let mut parts = vec![format!("chains {}*", step.chain_prefixes.join("*, "))];
+    if !step.networks.is_empty() {
+        parts.push(format!("CNI-* of {}", step.networks.join(", ")));
+    }
+    if !step.tables.is_empty() {
+        parts.push(format!("tables {}", step.tables.join(", ")));
+    }
+    if !step.set_prefixes.is_empty() {
+        parts.push(format!("sets {}*", step.set_prefixes.join("*, ")));
+    }
+    if let Some(link) = &step.virtual_server_link {
+        parts.push(format!("virtual servers of {link}"));
+    }
+    format!("delete netfilter {}", parts.join("; "))
 }

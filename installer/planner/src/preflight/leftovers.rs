@@ -18,8 +18,7 @@ const CLEAN: &str = "`ip link delete cni0; ip link delete flannel.1; rm -rf /var
                      and restart the node's pods";
 
 /// What becomes of an earlier cluster's network.
-const REMOVED: &str =
-    "nothing for links and addresses, which the plan removes; reboot to be rid of netfilter chains";
+const REMOVED: &str = "nothing: the plan removes it";
 
 /// Why pods get nowhere with them.
 const WHY: &str = "the bridge plugin and flannel refuse links with other addresses than theirs, and no pod starts";

@@ -29,20 +29,22 @@ fn a_cluster_without_a_file_keeps_its_settings_before_anything_is_made_from_them
     let plan = plan();
     let steps = described(&plan);
     assert_eq!(
-        steps[..2],
+        steps[..4],
         [
+            format!("delete {}", paths::BEFORE_DIR),
+            "remember what is there before Slipway".to_owned(),
             format!("write {}", paths::CLUSTER_MARKER),
             format!("write {}", paths::CLUSTER_FILE),
         ]
     );
-    let copy = &plan.steps[1].id;
+    let (marker, copy) = (&plan.steps[2].id, &plan.steps[3]);
     let starts_early = |step: &&slipway_api::PlannedStep| {
-        step.id != *copy && step.needs.iter().all(|need| *need == plan.steps[0].id)
+        step.id != copy.id && step.needs.iter().all(|need| need == marker)
     };
-    let early: Vec<_> = plan.steps.iter().skip(1).filter(starts_early).collect();
+    let early: Vec<_> = plan.steps.iter().skip(3).filter(starts_early).collect();
     assert!(early.is_empty(), "{early:#?}");
-    let Step::WriteFile(file) = &plan.steps[1].step else {
-        panic!("{:?}", plan.steps[1]);
+    let Step::WriteFile(file) = &copy.step else {
+        panic!("{copy:?}");
     };
     let read = slipway_api::ClusterFile::parse(&file.content, "copy").unwrap();
     assert_eq!(read.spec, one_node());

@@ -7,4 +7,6 @@ mod plans;
 #[cfg(test)]
 mod preflight;
 #[cfg(test)]
+mod removals;
+#[cfg(test)]
 mod support;

@@ -1,0 +1,317 @@
+//! Removals: what hosts lose, and what a later cluster does not find.
+
+use crate::plans::{is_closed, left_out, lose, page, somebody_s_containerd};
+use crate::support::{bare_facts, manifest, spec};
+use slipway_api::{Check, ClusterFacts, Facts, HostState, Plan, PlannedStep, Role};
+use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
+
+/// Returns the facts after `slipway init`, with the API server up.
+pub(crate) fn cluster_facts() -> Facts {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    for host in &spec.hosts {
+        let Some(HostState::Reached(found)) = facts.hosts.get_mut(&host.name) else {
+            panic!("{} is reached", host.name);
+        };
+        found.existing.slipway_cluster = Some(spec.name.clone());
+        found.existing.runtime_is_ours = true;
+        found.existing.kubelet_conf = true;
+        found.existing.admin_conf = host.role == Role::ControlPlane;
+    }
+    facts.cluster = Some(ClusterFacts {
+        api_server_version: "v1.36.3".to_owned(),
+        nodes: Vec::new(),
+        certificates: Vec::new(),
+        unhealthy: Vec::new(),
+    });
+    facts
+}
+
+fn removal_of(hosts: &[&str]) -> Removal {
+    Removal {
+        hosts: hosts.iter().map(|name| name.parse().unwrap()).collect(),
+        drain_timeout_seconds: 300,
+        delete_empty_dir_data: false,
+    }
+}
+
+const ALL_HOSTS: [&str; 3] = ["cp-1", "w-1", "w-2"];
+
+#[test]
+fn the_whole_cluster_is_removed_workers_first() {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&ALL_HOSTS)).unwrap();
+    insta::assert_snapshot!(page(&plan));
+    let first_on_cp = plan.steps.iter().find(|step| step.host.as_str() == "cp-1");
+    let needs: Vec<_> = first_on_cp.unwrap().needs.iter().collect();
+    assert_eq!(needs.len(), 2, "both workers are gone before: {needs:?}");
+}
+
+#[test]
+fn one_worker_is_drained_stopped_and_deleted_before_it_is_cleaned() {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let page = page(&plan);
+    let start: Vec<_> = page.lines().take(4).collect();
+    assert_eq!(
+        start,
+        [
+            "remove-node        cp-1  cordon and drain node w-1",
+            "remove-node        w-1   stop and disable kubelet.service",
+            "remove-node        cp-1  delete node w-1",
+            "cleanup-node       w-1   stop and disable kubelet.service",
+        ]
+    );
+    for pair in plan.steps.windows(2) {
+        assert!(pair[1].needs.contains(&pair[0].id), "{}", pair[1].id);
+    }
+}
+
+#[test]
+fn a_dead_worker_leaves_the_cluster_and_is_not_cleaned() {
+    let mut facts = cluster_facts();
+    lose(&mut facts, "w-1");
+    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let steps: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(
+        steps,
+        [
+            "cp-1/remove-node/cordon and drain node w-1",
+            "cp-1/remove-node/delete node w-1",
+        ]
+    );
+    assert_eq!(plan.steps[1].needs, [plan.steps[0].id.clone()]);
+    assert_eq!(left_out(&plan), ["w-1"]);
+}
+
+#[test]
+fn the_reachable_hosts_are_cleaned_when_the_whole_cluster_ends() {
+    for dead in ALL_HOSTS {
+        let mut facts = cluster_facts();
+        lose(&mut facts, dead);
+        let plan = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap();
+        assert_eq!(left_out(&plan), [dead]);
+        assert!(is_closed(&plan));
+        let hosts: Vec<_> = plan.hosts().iter().map(ToString::to_string).collect();
+        let mut reached = ALL_HOSTS.to_vec();
+        reached.retain(|host| *host != dead);
+        reached.rotate_left(usize::from(dead != "cp-1"));
+        assert_eq!(hosts, reached, "workers first");
+    }
+}
+
+#[test]
+fn a_worker_stays_while_the_control_plane_host_is_out_of_reach() {
+    let mut facts = cluster_facts();
+    facts.cluster = None;
+    lose(&mut facts, "cp-1");
+    let error = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap_err();
+    assert!(matches!(error, PlanError::HostNotReached { .. }), "{error}");
+}
+
+#[test]
+fn a_worker_stays_while_the_api_server_is_down() {
+    let mut facts = cluster_facts();
+    facts.cluster = None;
+    let error = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap_err();
+    assert!(matches!(error, PlanError::ApiDown { .. }), "{error}");
+}
+
+#[test]
+fn bare_hosts_are_left_alone_by_a_removal() {
+    let spec = spec();
+    let plan = plan_removal(&spec, &bare_facts(&spec), &removal_of(&ALL_HOSTS)).unwrap();
+    assert!(plan.is_empty(), "{}", page(&plan));
+}
+
+#[test]
+fn a_host_of_another_cluster_is_not_removed() {
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.slipway_cluster = Some("other".to_owned());
+    }
+    let error = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap_err();
+    assert!(matches!(error, PlanError::OtherCluster { .. }), "{error}");
+}
+
+#[test]
+fn a_removal_keeps_a_runtime_that_was_there_before() {
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.runtime_is_ours = false;
+        host.runtime = Some(somebody_s_containerd());
+    }
+    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let page = page(&plan);
+    assert!(
+        !page.contains("containerd") && !page.contains("runc"),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_node_that_slipway_did_not_install_keeps_its_programs_and_units() {
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.slipway_cluster = None;
+        host.existing.runtime_is_ours = false;
+        host.runtime = Some(somebody_s_containerd());
+    }
+    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let page = page(&plan);
+    for kept in [
+        "/usr/local/bin",
+        "/etc/systemd/system",
+        "/opt/cni",
+        "containerd",
+    ] {
+        assert!(!page.contains(kept), "{kept} in {page}");
+    }
+    for gone in ["/var/lib/kubelet", "in /etc/kubernetes", "network links"] {
+        assert!(page.contains(gone), "no {gone} in {page}");
+    }
+}
+
+#[test]
+fn pods_whose_runtime_was_taken_away_are_unmounted_too() {
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.runtime_is_ours = false;
+    }
+    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let page = page(&plan);
+    assert!(
+        page.contains("unmount everything below /run/containerd/io.containerd"),
+        "{page}"
+    );
+}
+
+#[test]
+fn the_record_of_what_was_before_outlives_everything_that_it_answers_for() {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let last: Vec<String> = plan
+        .steps
+        .iter()
+        .rev()
+        .take(2)
+        .map(|it| it.step.describe())
+        .collect();
+    assert_eq!(
+        last,
+        [
+            "delete /var/lib/slipway/before",
+            "delete /var/lib/slipway/cluster"
+        ]
+    );
+}
+
+#[test]
+fn folders_and_units_are_looked_at_again_when_their_files_are_gone() {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let plugins = plan
+        .steps
+        .iter()
+        .find(|it| it.step.describe().starts_with("delete in /opt/cni/bin"));
+    let plugins = plugins.expect("the plugins go").id.clone();
+    let checks = plan.steps.iter().map(|step| {
+        let because = "there: bridge".to_owned();
+        let check = if step.id == plugins {
+            Check::Needed { because }
+        } else {
+            Check::Satisfied
+        };
+        (step.id.clone(), check)
+    });
+    let checks = checks.collect();
+    let left: Vec<String> = plan
+        .without_satisfied(&checks)
+        .steps
+        .iter()
+        .map(|it| it.step.describe())
+        .collect();
+    assert!(
+        left.contains(&"delete /opt/cni if it holds no file".to_owned()),
+        "{left:?}"
+    );
+    assert!(
+        left.contains(&"make systemd forget kubelet.service, containerd.service".to_owned()),
+        "{left:?}"
+    );
+}
+
+/// Returns what is taken off `w-1` before it is installed, and the plan.
+fn leftovers_on_w1(facts: &Facts) -> (Vec<String>, Plan) {
+    let spec = spec();
+    let plan = plan_cluster(
+        &spec,
+        facts,
+        &manifest(&spec.kubernetes_version),
+        &Scope::All,
+    );
+    let plan = plan.expect("it can be planned");
+    let is_cleanup = |step: &&PlannedStep| {
+        step.host.as_str() == "w-1" && step.phase == slipway_api::Phase::CleanupNode
+    };
+    let lines = plan.steps.iter().filter(is_cleanup);
+    (lines.map(|it| it.step.describe()).collect(), plan)
+}
+
+#[test]
+fn a_pod_network_that_is_older_than_the_node_goes_before_anything_is_installed() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    let files = leftovers_on_w1(&facts).0;
+    assert_eq!(files.len(), 4, "{files:?}");
+
+    let on_w1 = |facts: &mut Facts, change: &dyn Fn(&mut slipway_api::HostFacts)| {
+        let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) else {
+            panic!("w-1 is reached");
+        };
+        change(host);
+    };
+    on_w1(&mut facts, &|host| {
+        let mut bridge = host.links[0].clone();
+        bridge.name = "cni0".to_owned();
+        host.links.push(bridge);
+    });
+    let (all, plan) = leftovers_on_w1(&facts);
+    assert!(
+        all.contains(&"stop and remove all pods".to_owned()),
+        "{all:?}"
+    );
+    assert!(
+        all.iter()
+            .any(|it| it.starts_with("delete network links cni0")),
+        "{all:?}"
+    );
+    let last = all.last().unwrap();
+    let after = format!("w-1/cleanup-node/{last}");
+    let modules = "w-1/install/write /etc/modules-load.d/slipway-kubernetes.conf";
+    let modules = plan.steps.iter().find(|step| step.id.as_str() == modules);
+    let needs = &modules.expect("modules are loaded at boot").needs;
+    assert!(needs.iter().any(|id| id.as_str() == after), "{needs:?}");
+
+    // Some other kubelet's pod network is in use.
+    let mut busy = facts.clone();
+    on_w1(&mut busy, &|host| {
+        let program = Some("k3s".to_owned());
+        host.listening.push(slipway_api::Listener {
+            port: 10250,
+            program,
+        });
+    });
+    assert_eq!(leftovers_on_w1(&busy).0, ["delete /var/lib/slipway/before"]);
+    // A node's own pod network is not a leftover.
+    on_w1(&mut facts, &|host| host.existing.kubelet_conf = true);
+    assert_eq!(
+        leftovers_on_w1(&facts).0,
+        ["delete /var/lib/slipway/before"]
+    );
+}
+
+#[test]
+fn the_only_control_plane_does_not_leave_workers_behind() {
+    let error = plan_removal(&spec(), &cluster_facts(), &removal_of(&["cp-1"])).unwrap_err();
+    assert!(
+        matches!(error, PlanError::LastControlPlane { .. }),
+        "{error}"
+    );
+}
