@@ -5,7 +5,7 @@ set -euo pipefail
 slipway=$1 mirror=$2 version=$3 bundle=$4
 mkdir -p "$(dirname "$bundle")"
 if [ "$bundle" -nt "$(readlink -f "$slipway")" ] &&
-    [ -z "$(find "$mirror" -newer "$bundle" -name '*.sha256' -print -quit)" ]; then
+    [ -z "$(find "$mirror" -name .slipway-mirror -prune -o -type f -newer "$bundle" -print -quit)" ]; then
     echo "bundle: $bundle is up to date"
     exit 0
 fi
