@@ -79,8 +79,9 @@ worker_leaves() { "$slipway" reset -f "$file" --host w-1 -y; }
 
 if subtest "two bare hosts boot" hosts_up 1 && subtest "an undisturbed init" undisturbed_init; then
     subtest "reset leaves the hosts bare" reset_all || true
-    subtest "init cut 1: connection cut in certs" init_cut cut_connection cp-1 certs/ || true
-    subtest "init cut 2: workstation killed in install" init_cut kill_workstation w-1 install/ || true
+    # A host that is not cut off finishes what it can: so these are all of one host.
+    subtest "init cut 1: workstation killed in certs" init_cut kill_workstation cp-1 certs/ || true
+    subtest "init cut 2: connection cut in install" init_cut cut_connection cp-1 install/ || true
     subtest "init cut 3: agent killed in images" init_cut kill_agent cp-1 images/ || true
     subtest "init cut 4: workstation killed in control-plane" init_cut kill_workstation cp-1 control-plane/ || true
     subtest "init cut 5: agent killed in wait-control-plane" init_cut kill_agent cp-1 wait-control-plane/ || true
