@@ -1,5 +1,8 @@
 //! Columns as wide as what is in them.
 
+/// A longer cell does not widen its column: the rest of its row stands further right.
+const WIDEST: usize = 72;
+
 /// Returns rows with aligned columns; the last column is left ragged.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -7,6 +10,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         rows.iter()
             .filter_map(|row| row.get(column))
             .map(|cell| cell.chars().count())
+            .filter(|width| *width <= WIDEST)
             .max()
             .unwrap_or(0)
     };
@@ -33,6 +37,16 @@ mod tests {
         assert_eq!(
             table(&[row(["a", "b"]), row(["long", "c"])]),
             "a     b\nlong  c\n"
+        );
+    }
+
+    #[test]
+    fn one_long_cell_does_not_push_all_others_away() {
+        let long = "x".repeat(200);
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(
+            table(&[row(["a", "b"]), row([&long, "c"])]),
+            format!("a  b\n{long}  c\n")
         );
     }
 }
