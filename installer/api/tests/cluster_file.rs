@@ -377,10 +377,11 @@ proptest! {
         spec.hosts[0].kubelet_extra_args.push(("v".to_owned(), value.clone()));
         let whole = number.trunc() == number && number.abs() < 1e15;
         let kubelet = spec.kubelet_configuration.as_mut().unwrap();
-        kubelet["text"] = value.clone().into();
-        kubelet["integer"] = integer.into();
-        kubelet["number"] = if whole { (number as i64).into() } else { number.into() };
-        kubelet[value.as_str()] = serde_json::json!([null, true, { "a": value }]);
+        kubelet["tlsCertFile"] = value.clone().into();
+        kubelet["maxPods"] = integer.into();
+        kubelet["memoryThrottlingFactor"] =
+            if whole { (number as i64).into() } else { number.into() };
+        kubelet["systemReserved"] = serde_json::json!({ value.clone(): value, "cpu": null });
         let printed = print_cluster(&spec);
         let again = parse(&printed).map_err(|errors| {
             TestCaseError::fail(format!("{printed}\n{errors}"))

@@ -3,10 +3,10 @@
 use super::agreement::check_agreement;
 use super::build::build_documents;
 use super::cluster::ClusterDraft;
+use super::components::{KUBE_PROXY, KUBELET, check_component};
 use super::documents::{Documents, sort_documents};
-use super::json::to_json;
 use super::kubeadm::KubeadmDraft;
-use super::problems::{Place, Problems};
+use super::problems::Problems;
 use super::value::Value;
 use crate::spec::{ClusterSpec, LocalFiles, SpecErrors};
 
@@ -87,10 +87,14 @@ fn read_spec(
     let kubeadm = KubeadmDraft::read(kubeadm.as_ref(), problems);
     let draft = ClusterDraft::read(documents.cluster.as_ref()?, &kubeadm, files, problems)?;
     check_agreement(&draft, documents, problems);
-    let [kubelet_configuration, kube_proxy_configuration] =
-        [documents.kubelet, documents.kube_proxy].map(|document| {
-            document.map(|node| to_json(node, &Place::document(node.mark), problems))
-        });
+    let components = [
+        (documents.kubelet, &*KUBELET),
+        (documents.kube_proxy, &*KUBE_PROXY),
+    ];
+    let release = draft.release.as_ref();
+    let [kubelet_configuration, kube_proxy_configuration] = components.map(|(document, table)| {
+        document.map(|document| check_component(document, table, release, problems))
+    });
     Some(ClusterSpec {
         kubelet_configuration,
         kube_proxy_configuration,

@@ -11,6 +11,7 @@ mod agreement;
 mod build;
 mod cluster;
 mod cluster_file;
+mod components;
 mod documents;
 mod fields;
 mod given;
