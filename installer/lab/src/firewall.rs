@@ -10,10 +10,11 @@ const COUNTER: &str = "escaped";
 /// The set that says from where to where the counted packets went, for whoever
 /// wonders: `nft list set inet slipway-lab-NAME escaped-from-to`.
 const SOURCES_AND_DESTINATIONS: &str = "escaped-from-to";
-/// kubeadm's default Service subnet. Until kube-proxy has written its rules,
-/// packets to a Service follow the host's default route: they go nowhere on any
-/// host, are dropped here too, and are no attempt to leave the lab.
-const SERVICE_SUBNET: &str = "10.96.0.0/12";
+/// kubeadm's default Service subnet and flannel's usual pod subnet. Until
+/// kube-proxy has written its rules, and after a node with its pods left,
+/// packets to such addresses follow the host's default route: they go nowhere on
+/// any host, are dropped here too, and are no attempt to leave the lab.
+const CLUSTER_SUBNETS: &str = "{ 10.96.0.0/12, 10.244.0.0/16 }";
 
 /// Closes the lab's bridge: what this machine would forward out of the lab is
 /// counted and dropped, what others would send in is dropped.
@@ -93,7 +94,7 @@ fn table_text(lab: &str, bridge: &str) -> String {
   }}
   chain forward {{
     type filter hook forward priority -150; policy accept;
-    iifname "{bridge}" oifname != "{bridge}" ip daddr {SERVICE_SUBNET} drop
+    iifname "{bridge}" oifname != "{bridge}" ip daddr {CLUSTER_SUBNETS} drop
     iifname "{bridge}" oifname != "{bridge}" add @{SOURCES_AND_DESTINATIONS} {{ ip saddr . ip daddr }}
     iifname "{bridge}" oifname != "{bridge}" counter name "{COUNTER}" drop
     oifname "{bridge}" iifname != "{bridge}" drop
