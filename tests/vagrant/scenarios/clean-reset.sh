@@ -46,7 +46,7 @@ snapshot() { # HOST
     on "$1" sh -ec '
         echo "== rules"
         for save in iptables-nft-save ip6tables-nft-save; do $save 2>/dev/null | grep -v "^#" | sed "s/\[[0-9]*:[0-9]*\]//"; done
-        nft list ruleset 2>/dev/null
+        nft list ruleset 2>/dev/null | sed "s/counter packets [0-9]* bytes [0-9]*/counter/"
         echo "== network"
         ip -o link | sed "s/^[0-9]*: //" | grep -v "^eth0" | cut -d" " -f1-3
         ip -o address | sed "s/^[0-9]*: //" | grep -v inet6 | cut -d" " -f1-6
@@ -54,7 +54,7 @@ snapshot() { # HOST
         echo "== mounts"
         cut -d" " -f5 /proc/self/mountinfo | sort
         echo "== units"
-        systemctl list-unit-files --no-legend | cut -d" " -f1 | sort
+        systemctl list-unit-files --no-legend | cut -d" " -f1 | grep -v "^session-" | sort
         ls -R /etc/systemd/system
         echo "== files"
         find /etc /opt /usr /root /home /srv /var/lib -xdev \( -path /var/lib/slipway -o -path /var/lib/systemd -o -path /root/.kube -o -path /usr/lib/modules \) -prune -o \
