@@ -19,8 +19,8 @@ trap 'rm -f "$RESULTS" "$STAGES"' EXIT
 
 # What each mode runs. A name with a version runs the story before it on that
 # version; everything else is a script of its own name.
-quick="unit programs cli cluster-up"
-all="unit programs-full cli cluster-up cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together clean-reset"
+quick="unit programs cli preflight cluster-up"
+all="unit programs-full cli preflight cluster-up cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together clean-reset"
 
 case $mode in
     test) groups=$quick ;;
@@ -78,7 +78,7 @@ run_group() {
         programs-full)
             mirror_of 1.34.4 && mirror_of 1.35.4 && mirror_of 1.36.3 && stage programs-full tests/programs.sh 1.34.4 1.35.4 1.36.3
             ;;
-        cli) needs build make --no-print-directory build && stage cli bash tests/cli.sh ;;
+        cli | preflight) needs build make --no-print-directory build && stage "$group" bash "tests/$group.sh" ;;
         *-1.*)
             version=${group##*-}
             bundle_of "$version" && stage "$group" scenario "$version" "${group%-*}"

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Prints how long preflight takes on many hosts: real sshd processes, each in a
+# network of its own, facts and probes of all of them.
+# Usage: many-hosts.sh SLIPWAY [HOSTS]      (50 hosts by default; as root)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+slipway=$(readlink -f "$1") hosts=${2:-50}
+source tests/namespaces.sh
+trap namespaces_down EXIT
+export XDG_STATE_HOME=$work/state
+
+# Prints the seconds that preflight took; fails if anything was not reached.
+preflight_seconds() {
+    local start end status=0
+    start=$(date +%s%N)
+    inside ws "$slipway" preflight -f "$file" -o json >"$work/findings" 2>"$work/err" || status=$?
+    end=$(date +%s%N)
+    if [ "$status" -ne 0 ] || jq -e 'any(.[]; .id | test("^(Reachable|PortReachable|PathMTU|Probes)"))' "$work/findings" >/dev/null; then
+        echo "preflight ended with $status:" >&2
+        jq -r '.[] | select(.severity == "error" or (.id | test("Reachable|PathMTU|Probes"))) | "\(.id) \(.host): \(.seen)"' "$work/findings" | head -n 20 >&2
+        head -n 20 "$work/err" >&2
+        return 1
+    fi
+    awk -v n=$((end - start)) 'BEGIN { printf "%.1f", n / 1e9 }'
+}
+
+namespaces_up $((hosts - 1))
+first=$(preflight_seconds)
+again=$(preflight_seconds)
+printf '%-66s %8s   %s\n' "preflight of $hosts hosts, the agent brought to each" "$first" ""
+printf '%-66s %8s   %s\n' "preflight of $hosts hosts" "$again" "under 10"
