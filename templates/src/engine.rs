@@ -43,6 +43,7 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
         "containerd/containerd.service",
         "containerd/hosts.toml",
         "host/modules-load.conf",
+        "host/service-route.service",
         "host/sysctl.conf",
         "kubelet/10-kubeadm.conf",
         "kubelet/config.yaml",

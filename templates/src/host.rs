@@ -1,4 +1,5 @@
-//! Kernel settings of a host.
+//! Kernel settings and routes of a host.
 
 pub(crate) mod modules_load;
+pub(crate) mod service_route;
 pub(crate) mod sysctl;

@@ -39,6 +39,7 @@ pub use containerd::unit::ContainerdUnit;
 pub use error::TemplateError;
 pub use flags::merge_flags;
 pub use host::modules_load::ModulesLoad;
+pub use host::service_route::ServiceRouteUnit;
 pub use host::sysctl::Sysctl;
 pub use kubelet::config::KubeletConfig;
 pub use kubelet::drop_in::KubeletDropIn;

@@ -150,7 +150,7 @@ pub(crate) struct PreflightArgs {
     /// Only these hosts; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub host: Vec<HostName>,
-    /// Mend what is safe to mend: kernel modules and sysctls.
+    /// Mend what is safe to mend: kernel modules, sysctls, a missing route to Services.
     #[arg(long)]
     pub fix: bool,
     /// IDs of checks whose errors become warnings; `all` for every one.

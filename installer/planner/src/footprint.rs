@@ -5,6 +5,8 @@ use slipway_api::step::{
 };
 use slipway_api::{ClusterSpec, Etcd, Role, Step, paths};
 
+use crate::plan_fixes::ROUTE_UNIT;
+
 /// The kubelet's unit.
 pub(crate) const KUBELET_UNIT: &str = "kubelet.service";
 /// The unit of the runtime that Slipway installs.
@@ -160,7 +162,7 @@ pub(crate) fn remembered(spec: &ClusterSpec, role: Role, with_runtime: bool) -> 
 
 /// Returns the files and folders that Slipway put on a host of its own.
 pub(crate) fn installed_files(spec: &ClusterSpec, role: Role, with_runtime: bool) -> Vec<Step> {
-    let mut names = vec!["kubelet"];
+    let mut names = vec!["kubelet", ROUTE_UNIT.trim_end_matches(".service")];
     let mut steps = vec![
         Step::RemoveFiles(cni_plugins()),
         empty_folders("/opt/cni"),

@@ -14,6 +14,7 @@ use slipway_api::{
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
+use crate::plan_fixes::ROUTE_UNIT;
 
 /// The unit and control group of all pods, where systemd is the cgroup driver.
 const POD_SLICE: &str = "kubepods.slice";
@@ -250,6 +251,8 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     steps.extend(footprint::network_state());
     steps.extend(footprint::node_files(spec, host.role));
     steps.extend(footprint::network_files());
+    // The route that `preflight --fix` may have added goes with its unit.
+    steps.push(stop(ROUTE_UNIT));
     if existing.slipway_cluster.is_some() {
         let with_runtime = existing.runtime_is_ours;
         steps.extend(footprint::installed_files(spec, host.role, with_runtime));
@@ -259,6 +262,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     if existing.runtime_is_ours {
         units.push(CONTAINERD_UNIT.to_owned());
     }
+    units.push(ROUTE_UNIT.to_owned());
     steps.push(Step::ForgetUnits(ForgetUnits { units }));
     steps.extend(footprint::node_marks());
     // The marker goes after everything that it answers for: until then the host

@@ -3,7 +3,7 @@
 use serde_json::json;
 use slipway_templates::{
     ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad, RegistryHosts,
-    RegistryMirror, Sysctl, TemplateError,
+    RegistryMirror, ServiceRouteUnit, Sysctl, TemplateError,
 };
 
 use crate::parse;
@@ -57,6 +57,18 @@ fn kernel_settings_look_like_this() {
     let sysctl = |ipv6| Sysctl { ipv6 }.render().expect("renders");
     insta::assert_snapshot!("sysctl.conf", sysctl(true));
     assert!(!sysctl(false).contains("ipv6"));
+}
+
+#[test]
+fn the_route_to_services_looks_like_this() {
+    let unit = |ipv4, ipv6| {
+        let link = "slipway0".to_owned();
+        let unit = ServiceRouteUnit { link, ipv4, ipv6 };
+        unit.render().expect("renders")
+    };
+    insta::assert_snapshot!("slipway-service-route.service", unit(true, true));
+    assert!(!unit(true, false).contains("-6"));
+    assert!(!unit(false, true).contains("ip route"));
 }
 
 #[test]

@@ -31,6 +31,7 @@ use slipway_api::{
 use crate::Scope;
 
 pub use ids::IDS;
+pub(crate) use networks::has_route;
 pub use probes::{plan_listeners, plan_probes};
 pub(crate) use system_verification::CGROUP_V1_REFUSED_FROM;
 

@@ -232,7 +232,7 @@ fn folders_and_units_are_looked_at_again_when_their_files_are_gone() {
         "{left:?}"
     );
     assert!(
-        left.contains(&"make systemd forget kubelet.service, containerd.service".to_owned()),
+        left.contains(&"make systemd forget kubelet.service, containerd.service, slipway-service-route.service".to_owned()),
         "{left:?}"
     );
 }

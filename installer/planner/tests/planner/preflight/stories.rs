@@ -3,7 +3,7 @@
 use slipway_api::{
     Architecture, ClusterFacts, ClusterSpec, HostFacts, NodeFacts, Severity, Sha256Digest,
 };
-use slipway_planner::{Scope, preflight};
+use slipway_planner::{Scope, plan_fixes, preflight};
 
 use super::*;
 use crate::support::{bare_facts, manifest, spec};
@@ -264,4 +264,29 @@ fn ipv6_clusters_need_ipv6_forwarding_and_routes() {
             .filter(|found| **found == (severity, id.to_owned()));
         assert_eq!(of_it.count(), 3, "{id} on each host");
     }
+}
+
+#[test]
+fn only_hosts_without_a_route_to_services_get_one() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    change(&mut facts, "w-1", |host| {
+        host.routes = vec![route("192.0.2.0/24", "eth0")];
+    });
+    let found = preflight::check(&spec, &facts, None, &Scope::All);
+    assert!(found.iter().all(|it| it.id == "ServiceRoute" && it.fixable));
+    let plan = plan_fixes(&spec, &facts, &Scope::All);
+    let of_route: Vec<String> = plan
+        .steps
+        .iter()
+        .map(|it| format!("{}: {}", it.host, it.step.describe()))
+        .filter(|line| line.contains("slipway-service-route"))
+        .collect();
+    assert_eq!(
+        of_route,
+        [
+            "w-1: write /etc/systemd/system/slipway-service-route.service",
+            "w-1: start slipway-service-route.service",
+        ]
+    );
 }
