@@ -57,3 +57,4 @@ test-full: ## every story, or one of them: make test-full GROUP=faults
 bench: bundle ## figures beside their goals, kubeadm by hand among them
 	@$(STATIC) -q -p slipway-hosts --example upload_speed
 	@tests/bench.sh $(CARGO_TARGET_DIR)/$(TARGET)/release/examples
+	@tests/many-hosts.sh $(SLIPWAY) $(BUNDLE)

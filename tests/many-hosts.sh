@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Prints how long preflight takes on many hosts: real sshd processes, each in a
-# network of its own, facts and probes of all of them.
-# Usage: many-hosts.sh SLIPWAY [HOSTS]      (50 hosts by default; as root)
+# Prints how long preflight and plan take on many hosts: real sshd processes, each
+# in a network of its own, facts, probes and checks of all of them.
+# Usage: many-hosts.sh SLIPWAY BUNDLE [HOSTS]      (50 hosts by default; as root)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-slipway=$(readlink -f "$1") hosts=${2:-50}
+slipway=$(readlink -f "$1") bundle=$(readlink -f "$2") hosts=${3:-50}
 source tests/namespaces.sh
 trap namespaces_down EXIT
 export XDG_STATE_HOME=$work/state
@@ -24,8 +24,24 @@ preflight_seconds() {
     awk -v n=$((end - start)) 'BEGIN { printf "%.1f", n / 1e9 }'
 }
 
+# Prints the seconds that the plan of a new cluster took.
+plan_seconds() {
+    local start end status=0
+    start=$(date +%s%N)
+    inside ws "$slipway" plan -f "$file" --bundle "$bundle" >"$work/plan" 2>"$work/err" || status=$?
+    end=$(date +%s%N)
+    if [ "$status" -ne 2 ] || ! grep -q "steps on $hosts hosts" "$work/plan"; then
+        echo "plan ended with $status:" >&2
+        tail -n 20 "$work/plan" "$work/err" >&2
+        return 1
+    fi
+    awk -v n=$((end - start)) 'BEGIN { printf "%.1f", n / 1e9 }'
+}
+
 namespaces_up $((hosts - 1))
 first=$(preflight_seconds)
 again=$(preflight_seconds)
 printf '%-66s %8s   %s\n' "preflight of $hosts hosts, the agent brought to each" "$first" ""
 printf '%-66s %8s   %s\n' "preflight of $hosts hosts" "$again" "under 10"
+planned=$(plan_seconds)
+printf '%-66s %8s   %s\n' "plan of a new cluster of $hosts hosts, preflight included" "$planned" "under 5"

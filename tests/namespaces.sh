@@ -23,8 +23,14 @@ within() {
     nsenter --target "$(ip netns pids "$prefix-$name" | tail -n 1)" --all -- "$@"
 }
 
+# All namespaces of a machine share one table of neighbours, and hosts that all
+# talk to each other need one entry each for each other.
+neighbours=(net.ipv4.neigh.default.gc_thresh2 net.ipv4.neigh.default.gc_thresh3)
+neighbours_before=$(sysctl "${neighbours[@]}")
+
 namespaces_down() {
-    local namespace
+    local namespace setting
+    while read -r setting; do sysctl -q "${setting// /}"; done <<<"$neighbours_before"
     for namespace in $(ip netns list 2>/dev/null | awk '{ print $1 }' | grep "^$prefix-" || true); do
         ip netns pids "$namespace" | xargs -r kill -9 2>/dev/null || true
         ip netns delete "$namespace" || true
@@ -82,7 +88,8 @@ CONFIG
 
 # Starts cp-1 and so many workers, and writes their cluster file.
 namespaces_up() { # WORKERS
-    local number name address pids=()
+    local number name address
+    for name in "${neighbours[@]}"; do sysctl -q "$name=16384"; done
     ssh-keygen -q -t ed25519 -N '' -f "$work/host_key"
     ssh-keygen -q -t ed25519 -N '' -f "$work/user_key"
     printf '198.18.* %s\n' "$(cat "$work/host_key.pub")" >"$work/known_hosts"

@@ -11,11 +11,14 @@ use tokio::net::UdpSocket;
 
 use super::GREETING;
 
-/// How often each size is sent: networks may lose one datagram, hardly three.
-const COPIES: usize = 3;
-
-/// How long is waited between copies.
-const PAUSE: Duration = Duration::from_millis(30);
+/// How long is waited before each copy: networks may lose one datagram, and a busy
+/// host all that come while its program has no turn, hardly four over half a second.
+const PAUSES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(30),
+    Duration::from_millis(120),
+    Duration::from_millis(400),
+];
 
 /// The bytes of the headers of IP and UDP.
 const fn header_size(is_ipv6: bool) -> usize {
@@ -42,7 +45,7 @@ pub(super) fn parse(datagram: &[u8], nonce: &str, size: u32) -> Option<Arrival> 
     Some(Arrival { from, size })
 }
 
-/// Sends datagrams of each size, three times, forbidding that they are taken apart.
+/// Sends datagrams of each size, four times, forbidding that they are taken apart.
 pub(super) async fn send(to: SocketAddr, text: &str, sizes: &[u32]) -> ProbeOutcome {
     let socket = match open(to).await {
         Ok(socket) => socket,
@@ -53,10 +56,8 @@ pub(super) async fn send(to: SocketAddr, text: &str, sizes: &[u32]) -> ProbeOutc
         }
     };
     let mut failures: Vec<(u32, String)> = Vec::new();
-    for copy in 0..COPIES {
-        if copy > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
+    for pause in PAUSES {
+        tokio::time::sleep(pause).await;
         for size in sizes {
             let mut content = text.as_bytes().to_vec();
             let length = (*size as usize).saturating_sub(header_size(to.is_ipv6()));
