@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, HostName};
+use crate::{Disk, Failure, HostName};
 
 /// A transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -88,6 +88,27 @@ pub enum Probe {
         /// Its address.
         address: IpAddr,
     },
+    /// Looks at a folder that facts do not tell of: etcd's, where the file moves it.
+    LookAtFolder {
+        /// The folder.
+        folder: String,
+    },
+    /// Looks for files.
+    FindFiles {
+        /// Their absolute paths.
+        paths: Vec<String>,
+    },
+    /// Asks somebody else's etcd for its version.
+    AskEtcdVersion {
+        /// The URL.
+        endpoint: String,
+        /// The CA of its certificate, a file on the host; empty for none.
+        ca_file: String,
+        /// The client certificate; empty for none.
+        cert_file: String,
+        /// Its key; empty for none.
+        key_file: String,
+    },
     /// Writes a file piece by piece, each synced to disk, as etcd writes its
     /// log. The file has no name by the time it is written.
     SyncFile {
@@ -120,6 +141,23 @@ pub enum ProbeOutcome {
     },
     /// The name server answered.
     Answered,
+    /// What a folder is like.
+    Folder {
+        /// Whether anything is in it.
+        has_content: bool,
+        /// Its file system's space.
+        disk: Option<Disk>,
+    },
+    /// The files that are not there.
+    Missing {
+        /// Their paths.
+        paths: Vec<String>,
+    },
+    /// The version that etcd tells.
+    EtcdVersion {
+        /// The version: `3.5.24`.
+        version: String,
+    },
     /// How long writes took to be on disk.
     Synced(SyncLatency),
     /// It could not be tried.

@@ -9,6 +9,8 @@ mod programs;
 mod software;
 mod space;
 
+pub(crate) use space::space_below;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

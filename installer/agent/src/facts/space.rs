@@ -31,23 +31,28 @@ const PROGRAM_FOLDERS: [&str; 4] = [
 /// Returns the space below each folder.
 pub(super) fn gather_disks(root: &Path) -> BTreeMap<String, Disk> {
     let space = |folder: &&str| {
-        let path = nearest(&under(root, folder));
-        let found = statvfs(&path).ok()?;
-        let device = std::fs::metadata(&path).ok()?.dev();
-        let disk = Disk {
-            file_system: format!(
-                "{}:{}",
-                rustix::fs::major(device),
-                rustix::fs::minor(device)
-            ),
-            total: found.f_blocks * found.f_frsize,
-            available: found.f_bavail * found.f_frsize,
-            inodes: found.f_files,
-            available_inodes: found.f_ffree,
-        };
+        let disk = space_below(&under(root, folder))?;
         Some(((*folder).to_owned(), disk))
     };
     FOLDERS.iter().filter_map(space).collect()
+}
+
+/// Returns the space below a folder, or below its nearest ancestor that exists.
+pub(crate) fn space_below(folder: &Path) -> Option<Disk> {
+    let path = nearest(folder);
+    let found = statvfs(&path).ok()?;
+    let device = std::fs::metadata(&path).ok()?.dev();
+    Some(Disk {
+        file_system: format!(
+            "{}:{}",
+            rustix::fs::major(device),
+            rustix::fs::minor(device)
+        ),
+        total: found.f_blocks * found.f_frsize,
+        available: found.f_bavail * found.f_frsize,
+        inodes: found.f_files,
+        available_inodes: found.f_ffree,
+    })
 }
 
 /// Returns the program folders that are on a file system mounted noexec.

@@ -2,6 +2,7 @@
 
 mod connect;
 mod datagrams;
+mod etcd;
 mod listeners;
 mod names;
 mod sync_file;
@@ -12,6 +13,9 @@ use futures::StreamExt;
 use slipway_api::{HostName, Probe, ProbeOutcome};
 
 pub(crate) use listeners::OpenListeners;
+
+use crate::facts::space_below;
+use crate::server::under;
 
 /// How many probes of one host are tried at once.
 const AT_ONCE: usize = 128;
@@ -59,6 +63,34 @@ async fn run_probe(probe: &Probe, nonce: &str, from: &HostName, root: &Path) -> 
         }
         Probe::ResolveName { name } => names::resolve(name).await,
         Probe::AskNameServer { address } => names::ask((*address, names::DNS_PORT).into()).await,
+        Probe::LookAtFolder { folder } => {
+            let path = under(root, folder);
+            ProbeOutcome::Folder {
+                has_content: std::fs::read_dir(&path).is_ok_and(|mut it| it.next().is_some()),
+                disk: space_below(&path),
+            }
+        }
+        Probe::FindFiles { paths } => ProbeOutcome::Missing {
+            paths: paths
+                .iter()
+                .filter(|path| !under(root, path).is_file())
+                .cloned()
+                .collect(),
+        },
+        Probe::AskEtcdVersion {
+            endpoint,
+            ca_file,
+            cert_file,
+            key_file,
+        } => {
+            let question = etcd::EtcdQuestion {
+                endpoint,
+                ca_file,
+                cert_file,
+                key_file,
+            };
+            etcd::version(root, &question).await
+        }
         Probe::SyncFile { folder } => sync_file::sync_file(root, folder).await,
     }
 }

@@ -20,6 +20,12 @@ const TRIES: usize = 2;
 
 /// Resolves a name with `getent`, which asks what every program of the host asks.
 pub(super) async fn resolve(name: &str) -> ProbeOutcome {
+    let addresses = addresses(name).await;
+    ProbeOutcome::Resolved { addresses }
+}
+
+/// Returns the addresses of a name, each once.
+pub(super) async fn addresses(name: &str) -> Vec<IpAddr> {
     let text = glance("getent", &["ahosts", "--", name], RESOLVE_LIMIT).await;
     let mut addresses: Vec<IpAddr> = text
         .lines()
@@ -27,7 +33,7 @@ pub(super) async fn resolve(name: &str) -> ProbeOutcome {
         .collect();
     addresses.sort();
     addresses.dedup();
-    ProbeOutcome::Resolved { addresses }
+    addresses
 }
 
 /// Asks for the root's name servers; whatever comes back, somebody is there.

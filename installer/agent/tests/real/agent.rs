@@ -63,7 +63,8 @@ impl Agent {
         changed
     }
 
-    async fn ask(&mut self, request: Request) -> Reply {
+    /// Asks anything.
+    pub async fn ask(&mut self, request: Request) -> Reply {
         send(&mut self.writer, &ToAgent { id: 1, request }).await;
         loop {
             let line = self

@@ -110,7 +110,7 @@ impl Drop for ControlPlane {
 }
 
 /// Issues a CA and, from it, the server's and the administrator's certificates.
-fn issue_certificates(folder: &Path) {
+pub fn issue_certificates(folder: &Path) {
     let names = format!("subjectAltName=IP:127.0.0.1,DNS:{SERVER_NAME}");
     let key = |name: &str| format!("{name}.key");
     openssl(

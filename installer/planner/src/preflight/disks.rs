@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use slipway_api::{Artifact, Disk, Finding, Image, Release, Role, paths};
+use slipway_api::{Artifact, Disk, Finding, Image, ProbeOutcome, Release, Role, paths};
 
 use super::Subject;
 use super::kernel::kubelet_setting;
+use super::probes::local_etcd;
+use crate::images::Images;
 
 /// Where containerd keeps images.
 const IMAGE_DIR: &str = "/var/lib/containerd";
@@ -52,20 +54,17 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
 /// Returns the file systems that Kubernetes uses, each once.
 fn volumes<'a>(subject: &'a Subject<'_>) -> Vec<Volume<'a>> {
     let mut volumes: BTreeMap<&str, Volume<'a>> = BTreeMap::new();
-    for (folder, disk) in &subject.facts.disks {
-        let is_used = match folder.as_str() {
-            "/" => false,
-            paths::ETCD_DIR => subject.host.role == Role::ControlPlane,
-            _ => true,
-        };
-        if is_used {
-            let volume = volumes.entry(&disk.file_system).or_insert(Volume {
-                disk,
-                folders: Vec::new(),
-                needs: Vec::new(),
-            });
-            volume.folders.push(folder);
-        }
+    let known = subject.facts.disks.iter();
+    let known = known
+        .map(|(folder, disk)| (folder.as_str(), disk))
+        .filter(|(folder, _)| !["/", paths::ETCD_DIR].contains(folder));
+    for (folder, disk) in known.chain(etcd_disk(subject)) {
+        let volume = volumes.entry(&disk.file_system).or_insert(Volume {
+            disk,
+            folders: Vec::new(),
+            needs: Vec::new(),
+        });
+        volume.folders.push(folder);
     }
     for (folder, what, bytes) in needs(subject) {
         if let Some(volume) = volumes
@@ -80,7 +79,7 @@ fn volumes<'a>(subject: &'a Subject<'_>) -> Vec<Volume<'a>> {
 
 /// Returns folder, what and how many bytes will be written; nothing on a host
 /// that has it already.
-fn needs(subject: &Subject<'_>) -> Vec<(&'static str, &'static str, u64)> {
+fn needs<'a>(subject: &'a Subject<'_>) -> Vec<(&'a str, &'static str, u64)> {
     if subject.belongs_to_cluster() {
         return Vec::new();
     }
@@ -88,11 +87,32 @@ fn needs(subject: &Subject<'_>) -> Vec<(&'static str, &'static str, u64)> {
         Some(needs) => needs,
         None => USUAL_BYTES.to_vec(),
     };
-    if subject.host.role == Role::ControlPlane {
-        needs.push((paths::ETCD_DIR, "etcd's quota", ETCD_BYTES));
+    if let Some((folder, _)) = etcd_disk(subject) {
+        needs.push((folder, "etcd's quota", ETCD_BYTES));
     }
     needs.retain(|(_, _, bytes)| *bytes > 0);
     needs
+}
+
+/// Returns the folder of this host's etcd and its file system, as facts or a
+/// probe tell it.
+fn etcd_disk<'a>(subject: &'a Subject<'_>) -> Option<(&'a str, &'a Disk)> {
+    let etcd = local_etcd(subject.spec)?;
+    if subject.host.role != Role::ControlPlane {
+        return None;
+    }
+    let probed = subject.outcomes().iter().find_map(|(_, outcome)| {
+        if let ProbeOutcome::Folder { disk, .. } = outcome {
+            disk.as_ref()
+        } else {
+            None
+        }
+    });
+    let disk = match etcd.data_dir.as_str() {
+        paths::ETCD_DIR => subject.facts.disks.get(paths::ETCD_DIR),
+        _ => probed,
+    };
+    Some((&etcd.data_dir, disk?))
 }
 
 /// Returns the same from the sizes in the manifest.
@@ -101,10 +121,11 @@ fn known_needs(subject: &Subject<'_>) -> Option<Vec<(&'static str, &'static str,
     let release = Release::of(&subject.spec.kubernetes_version).ok()?;
     let architecture = subject.facts.architecture;
     let is_control_plane = subject.host.role == Role::ControlPlane;
-    let mut references = release.node_images();
+    let wanted = Images::new(subject.spec, &release);
+    let mut references = wanted.of_node();
     let mut programs = vec!["kubelet", "containerd", "runc", "cni-plugins"];
     if is_control_plane {
-        references.extend(release.control_plane_images());
+        references.extend(wanted.of_control_plane());
         programs.extend(["kubeadm", "kubectl"]);
     }
     let images: Vec<&Image> = references

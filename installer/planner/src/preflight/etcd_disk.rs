@@ -3,6 +3,7 @@
 use slipway_api::{Finding, ProbeOutcome};
 
 use super::Subject;
+use super::probes::local_etcd;
 
 /// What etcd's own guide wants 99 of 100 syncs to be below, in microseconds.
 const GOOD_MICROS: u64 = 10_000;
@@ -14,13 +15,16 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let ProbeOutcome::Synced(latency) = outcome else {
             continue;
         };
+        let folder = local_etcd(subject.spec).map_or("", |etcd| etcd.data_dir.as_str());
         let seen = format!(
-            "99 of 100 writes below /var/lib/etcd take up to {} ms to be on disk ({} writes, half of them within {} ms)",
+            "99 of 100 writes below {folder} take up to {} ms to be on disk ({} writes, half of them within {} ms)",
             shown(latency.p99_micros),
             latency.writes,
             shown(latency.median_micros)
         );
-        let help = "put /var/lib/etcd on an SSD of its own; `iostat -x 1` and `pidstat -d 1` show who uses the disk";
+        let help = format!(
+            "put {folder} on an SSD of its own; `iostat -x 1` and `pidstat -d 1` show who uses the disk"
+        );
         if latency.p99_micros >= ELECTION_MICROS {
             found.push(subject.error(
                 "EtcdFsync",

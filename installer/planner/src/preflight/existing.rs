@@ -1,8 +1,9 @@
 //! A cluster that is on the host already, ours or another's.
 
-use slipway_api::{Etcd, Finding, Role, paths};
+use slipway_api::{Finding, ProbeOutcome, Role, paths};
 
 use super::Subject;
+use super::probes::local_etcd;
 
 /// The static Pod manifests that kubeadm looks for.
 const MANIFESTS: [&str; 4] = [
@@ -57,12 +58,33 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         let id = format!("FileAvailable-{}", path.replace('/', "-"));
         found.push(subject.error(&id, format!("{path} is there"), why, help));
     }
-    let uses_folder = match &subject.spec.cluster_configuration.etcd {
-        Etcd::Local(etcd) => etcd.data_dir == paths::ETCD_DIR,
-        Etcd::External(_) => false,
-    };
-    if existing.etcd_data && uses_folder && !is_worker {
-        let id = "DirAvailable--var-lib-etcd";
-        found.push(subject.error(id, "/var/lib/etcd is not empty", why, help));
+    if let Some(folder) = etcd_folder(subject).filter(|_| !is_worker)
+        && has_content(subject, folder)
+    {
+        let id = format!("DirAvailable-{}", folder.replace('/', "-"));
+        found.push(subject.error(&id, format!("{folder} is not empty"), why, help));
     }
+}
+
+fn etcd_folder<'a>(subject: &'a Subject<'_>) -> Option<&'a str> {
+    local_etcd(subject.spec).map(|etcd| etcd.data_dir.as_str())
+}
+
+/// Returns whether etcd's folder has content: a fact for the usual one, and
+/// the outcome of a probe for another.
+fn has_content(subject: &Subject<'_>, folder: &str) -> bool {
+    if folder == paths::ETCD_DIR {
+        return subject.facts.existing.etcd_data;
+    }
+    let is_full = |outcome: &ProbeOutcome| {
+        matches!(
+            outcome,
+            ProbeOutcome::Folder {
+                has_content: true,
+                ..
+            }
+        )
+    };
+    let mut outcomes = subject.outcomes().iter();
+    outcomes.any(|(_, outcome)| is_full(outcome))
 }

@@ -1,13 +1,12 @@
 //! The host itself: rights, programs, address, ports that are taken.
 
-use slipway_api::{Etcd, Finding, Role};
+use slipway_api::{Finding, Role};
 
 use super::Subject;
+use super::probes::{ETCD_PORTS, local_etcd};
 
 /// Ports that a control-plane node listens on.
 const CONTROL_PLANE_PORTS: [u16; 4] = [6443, 10250, 10257, 10259];
-/// Ports that stacked etcd listens on.
-const ETCD_PORTS: [u16; 2] = [2379, 2380];
 /// Ports that a worker node listens on.
 const WORKER_PORTS: [u16; 1] = [10250];
 
@@ -126,7 +125,7 @@ fn check_ports(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     if subject.belongs_to_cluster() {
         return;
     }
-    let has_etcd = matches!(subject.spec.cluster_configuration.etcd, Etcd::Local(_));
+    let has_etcd = local_etcd(subject.spec).is_some();
     let (ports, etcd_ports): (&[u16], &[u16]) = match subject.host.role {
         Role::ControlPlane if has_etcd => (&CONTROL_PLANE_PORTS, &ETCD_PORTS),
         Role::ControlPlane => (&CONTROL_PLANE_PORTS, &[]),

@@ -72,6 +72,8 @@ pub const IDS: &[&str] = &[
     "FileAvailable--etc-kubernetes-pki-ca.crt",
     "DirAvailable--var-lib-etcd",
     "Leftovers",
+    "ExternalEtcdVersion",
+    "ExternalEtcdClientCertificates",
     "KubernetesVersion",
     "VersionSkew",
     "IgnorePreflightErrors",

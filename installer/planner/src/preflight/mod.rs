@@ -6,6 +6,7 @@ mod cluster;
 mod disks;
 mod etcd_disk;
 mod existing;
+mod external_etcd;
 mod firewall;
 mod host;
 mod ids;
@@ -149,6 +150,7 @@ fn check_host(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     firewall::check(subject, found);
     resolver::check(subject, found);
     etcd_disk::check(subject, found);
+    external_etcd::check(subject, found);
     proxies::check(subject, found);
     runtime::check(subject, found);
     packages::check(subject, found);
@@ -165,7 +167,9 @@ fn ignore(spec: &ClusterSpec, found: &mut Vec<Finding>) {
         }
     }
     let is_known = |id: &&String| {
-        id.eq_ignore_ascii_case("all") || IDS.iter().any(|known| known.eq_ignore_ascii_case(id))
+        let is_id = |known: &&str| known.eq_ignore_ascii_case(id);
+        let is_folder = id.to_ascii_lowercase().starts_with("diravailable-");
+        id.eq_ignore_ascii_case("all") || is_folder || IDS.iter().any(is_id)
     };
     for id in ignored.iter().filter(|id| !is_known(id)) {
         found.push(finding(
@@ -196,7 +200,11 @@ fn finding(
     why: &str,
     help: impl Into<String>,
 ) -> Finding {
-    debug_assert!(IDS.contains(&id), "{id} is not in the list of IDs");
+    // kubeadm puts the path into this one, which the file may choose.
+    debug_assert!(
+        IDS.contains(&id) || id.starts_with("DirAvailable-"),
+        "{id} is not in the list of IDs"
+    );
     Finding {
         id: id.to_owned(),
         severity,

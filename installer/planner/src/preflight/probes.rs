@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use slipway_api::{
-    ClusterSpec, Cni, Facts, HostFacts, HostName, HostProbes, HostSpec, ListenerState, Probe,
-    ProbeListener, Role, Transport, paths,
+    ClusterSpec, Cni, Etcd, ExternalEtcd, Facts, HostFacts, HostName, HostProbes, HostSpec,
+    ListenerState, LocalEtcd, Probe, ProbeListener, Role, Transport, paths,
 };
 
 use super::firewall::VXLAN_PORT;
@@ -96,14 +96,14 @@ fn peers<'a>(spec: &'a ClusterSpec, facts: &'a Facts) -> Vec<Peer<'a>> {
 }
 
 /// Returns the TCP ports on which `to` is reached from `from`.
-fn tcp_ports(from: &Peer<'_>, to: &Peer<'_>) -> Vec<u16> {
+fn tcp_ports(spec: &ClusterSpec, from: &Peer<'_>, to: &Peer<'_>) -> Vec<u16> {
     let mut ports = Vec::new();
     if to.is_control_plane() {
         ports.push(API_PORT);
     }
     if from.is_control_plane() {
         ports.push(KUBELET_PORT);
-        if to.is_control_plane() {
+        if to.is_control_plane() && local_etcd(spec).is_some() {
             ports.extend(ETCD_PORTS);
         }
     }
@@ -138,7 +138,7 @@ pub fn plan_listeners(
         if to.is_node() {
             continue;
         }
-        let tcp = tcp_ports(&from, &to)
+        let tcp = tcp_ports(spec, &from, &to)
             .into_iter()
             .map(|port| (port, Transport::Tcp));
         let has_udp = spec.networking.cni == Cni::Flannel && !to.has_vxlan();
@@ -170,7 +170,7 @@ pub fn plan_probes(
     let mut planned: BTreeMap<HostName, Vec<Probe>> = BTreeMap::new();
     for (from, to, distance) in pairs(&peers, scope) {
         let probes = planned.entry(from.host.name.clone()).or_default();
-        for port in tcp_ports(&from, &to) {
+        for port in tcp_ports(spec, &from, &to) {
             if let Some(expects_listener) = answers(&to, port, Transport::Tcp, opened) {
                 probes.push(Probe::Connect {
                     to: to.host.name.clone(),
@@ -251,12 +251,58 @@ fn own_probes(spec: &ClusterSpec, peer: &Peer<'_>) -> Vec<Probe> {
             .filter(|address| !address.is_loopback())
             .map(|address| Probe::AskNameServer { address }),
     );
-    let existing = &peer.facts.existing;
-    let has_etcd = existing.etcd_data || existing.manifests.iter().any(|name| name == "etcd.yaml");
-    if peer.is_control_plane() && !has_etcd {
-        probes.push(Probe::SyncFile {
-            folder: paths::ETCD_DIR.to_owned(),
-        });
+    if peer.is_control_plane() {
+        probes.extend(etcd_probes(spec, peer));
     }
     probes
+}
+
+/// Returns what a control-plane host tries for etcd's sake.
+fn etcd_probes(spec: &ClusterSpec, peer: &Peer<'_>) -> Vec<Probe> {
+    let etcd = match &spec.cluster_configuration.etcd {
+        Etcd::Local(etcd) => etcd,
+        Etcd::External(etcd) => return external_etcd_probes(etcd),
+    };
+    let folder = &etcd.data_dir;
+    let existing = &peer.facts.existing;
+    let has_data = existing.etcd_data && folder == paths::ETCD_DIR;
+    let mut probes = Vec::new();
+    if folder != paths::ETCD_DIR {
+        let folder = folder.clone();
+        probes.push(Probe::LookAtFolder { folder });
+    }
+    if !has_data && !existing.manifests.iter().any(|name| name == "etcd.yaml") {
+        let folder = folder.clone();
+        probes.push(Probe::SyncFile { folder });
+    }
+    probes
+}
+
+fn external_etcd_probes(etcd: &ExternalEtcd) -> Vec<Probe> {
+    let files = [&etcd.ca_file, &etcd.cert_file, &etcd.key_file];
+    let paths: Vec<String> = files
+        .into_iter()
+        .filter(|path| !path.is_empty())
+        .cloned()
+        .collect();
+    let urls = match &etcd.http_endpoints[..] {
+        [] => &etcd.endpoints,
+        _ => &etcd.http_endpoints,
+    };
+    let asks = urls.iter().map(|endpoint| Probe::AskEtcdVersion {
+        endpoint: endpoint.clone(),
+        ca_file: etcd.ca_file.clone(),
+        cert_file: etcd.cert_file.clone(),
+        key_file: etcd.key_file.clone(),
+    });
+    let found = (!paths.is_empty()).then_some(Probe::FindFiles { paths });
+    found.into_iter().chain(asks).collect()
+}
+
+/// Returns how the cluster's own etcd is set up; none where it is somebody else's.
+pub(super) fn local_etcd(spec: &ClusterSpec) -> Option<&LocalEtcd> {
+    match &spec.cluster_configuration.etcd {
+        Etcd::Local(etcd) => Some(etcd),
+        Etcd::External(_) => None,
+    }
 }

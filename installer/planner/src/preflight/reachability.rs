@@ -66,6 +66,9 @@ fn trouble<'a>(
                 | ProbeOutcome::Sent { .. }
                 | ProbeOutcome::Resolved { .. }
                 | ProbeOutcome::Answered
+                | ProbeOutcome::Folder { .. }
+                | ProbeOutcome::Missing { .. }
+                | ProbeOutcome::EtcdVersion { .. }
                 | ProbeOutcome::Synced(_) => return None,
             };
             Some(Trouble {
@@ -87,7 +90,12 @@ fn trouble<'a>(
                 reason: datagram_reason(outcome),
             })
         }
-        Probe::ResolveName { .. } | Probe::AskNameServer { .. } | Probe::SyncFile { .. } => None,
+        Probe::ResolveName { .. }
+        | Probe::AskNameServer { .. }
+        | Probe::LookAtFolder { .. }
+        | Probe::FindFiles { .. }
+        | Probe::AskEtcdVersion { .. }
+        | Probe::SyncFile { .. } => None,
     }
 }
 
@@ -104,6 +112,9 @@ fn datagram_reason(outcome: &ProbeOutcome) -> String {
         | ProbeOutcome::TimedOut
         | ProbeOutcome::Resolved { .. }
         | ProbeOutcome::Answered
+        | ProbeOutcome::Folder { .. }
+        | ProbeOutcome::Missing { .. }
+        | ProbeOutcome::EtcdVersion { .. }
         | ProbeOutcome::Synced(_) => "none arrives".to_owned(),
     }
 }

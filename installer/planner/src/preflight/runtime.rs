@@ -7,6 +7,7 @@ use slipway_api::{Finding, KubernetesVersion, Release, Role, RuntimeFacts, paths
 
 use super::Subject;
 use super::kernel::kubelet_setting;
+use crate::images::Images;
 
 /// The kubelet's cgroup driver where the file says nothing: kubeadm's default.
 const DEFAULT_DRIVER: &str = "systemd";
@@ -190,9 +191,10 @@ fn check_images(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     let (Some(manifest), Ok(release)) = (subject.manifest, release) else {
         return;
     };
-    let mut images = release.node_images();
+    let wanted = Images::new(subject.spec, &release);
+    let mut images = wanted.of_node();
     if subject.host.role == Role::ControlPlane {
-        images.extend(release.control_plane_images());
+        images.extend(wanted.of_control_plane());
     }
     let architecture = subject.facts.architecture;
     let missing: Vec<String> = images

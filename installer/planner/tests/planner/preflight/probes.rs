@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use slipway_api::{
-    Arrival, ClockOffset, ClusterSpec, Endpoint, Facts, Finding, HostFacts, HostName, HostProbes,
-    ListenerState, Probe, ProbeOutcome, Role, Severity, SyncLatency, Transport,
+    Arrival, ClockOffset, ClusterSpec, Disk, Endpoint, Etcd, ExternalEtcd, Facts, Finding,
+    HostFacts, HostName, HostProbes, ListenerState, LocalEtcd, Probe, ProbeOutcome, Role, Severity,
+    SyncLatency, Transport,
 };
 use slipway_planner::preflight::{plan_listeners, plan_probes};
 use slipway_planner::{Scope, preflight};
@@ -46,6 +47,14 @@ fn good_probes(spec: &ClusterSpec, facts: &Facts) -> BTreeMap<HostName, HostProb
                     addresses: vec!["192.0.2.11".parse().unwrap()],
                 },
                 Probe::AskNameServer { .. } => ProbeOutcome::Answered,
+                Probe::LookAtFolder { .. } => ProbeOutcome::Folder {
+                    has_content: false,
+                    disk: None,
+                },
+                Probe::FindFiles { .. } => ProbeOutcome::Missing { paths: vec![] },
+                Probe::AskEtcdVersion { .. } => ProbeOutcome::EtcdVersion {
+                    version: "3.6.8".into(),
+                },
                 Probe::SyncFile { .. } => ProbeOutcome::Synced(latency(2_000)),
             };
             (probe, outcome)
@@ -395,4 +404,91 @@ fn a_disk_is_not_written_where_etcd_has_its_data() {
         synced(|host| host.existing.manifests = vec!["etcd.yaml".into()]),
         0
     );
+}
+
+/// Returns the findings of a cluster with somebody else's etcd, after a change
+/// to what came of the probes of `cp-1`.
+fn with_external_etcd(change: impl FnOnce(&mut BTreeMap<HostName, HostProbes>)) -> Vec<Finding> {
+    let mut spec = spec();
+    spec.cluster_configuration.etcd = Etcd::External(ExternalEtcd {
+        endpoints: vec!["https://etcd.example:2379".to_owned()],
+        http_endpoints: Vec::new(),
+        ca_file: "/etc/etcd/ca.crt".to_owned(),
+        cert_file: "/etc/etcd/client.crt".to_owned(),
+        key_file: "/etc/etcd/client.key".to_owned(),
+    });
+    let mut facts = bare_facts(&spec);
+    facts.probes = good_probes(&spec, &facts);
+    change(&mut facts.probes);
+    preflight::check(&spec, &facts, None, &Scope::All)
+}
+
+#[test]
+fn somebody_else_s_etcd_is_asked_for_its_version_with_the_files_of_the_api_server() {
+    assert_eq!(with_external_etcd(|_| {}), []);
+    let is_asking = |probe: &Probe| matches!(probe, Probe::AskEtcdVersion { .. });
+    let versions = [
+        ("3.5.24", 0),
+        ("3.6.0-rc.1", 0),
+        ("3.10.1", 0),
+        ("3.5.9", 1),
+        ("3.4.37", 1),
+    ];
+    for (version, expected) in versions {
+        let found = with_external_etcd(|probes| {
+            let version = version.to_owned();
+            *outcome_of(probes, "cp-1", is_asking) = ProbeOutcome::EtcdVersion { version };
+        });
+        let is_it = |finding: &&Finding| finding.id == "ExternalEtcdVersion";
+        assert_eq!(found.iter().filter(is_it).count(), expected, "{version}");
+    }
+    let found = with_external_etcd(|probes| {
+        *outcome_of(probes, "cp-1", is_asking) = ProbeOutcome::TimedOut;
+        let is_looking = |probe: &Probe| matches!(probe, Probe::FindFiles { .. });
+        *outcome_of(probes, "cp-1", is_looking) = ProbeOutcome::Missing {
+            paths: vec!["/etc/etcd/client.key".to_owned()],
+        };
+    });
+    let error = Severity::Error;
+    assert_eq!(
+        told(&found),
+        [
+            (error, "ExternalEtcdClientCertificates", Some("cp-1")),
+            (error, "ExternalEtcdVersion", Some("cp-1")),
+        ]
+    );
+}
+
+#[test]
+fn an_etcd_in_another_folder_is_looked_for_there() {
+    let mut spec = spec();
+    let data_dir = "/data/etcd".to_owned();
+    spec.cluster_configuration.etcd = Etcd::Local(LocalEtcd {
+        data_dir,
+        ..LocalEtcd::default()
+    });
+    let mut facts = bare_facts(&spec);
+    // What lies in the usual folder is none of this cluster's business.
+    change(&mut facts, "cp-1", |host| host.existing.etcd_data = true);
+    facts.probes = good_probes(&spec, &facts);
+    let is_it = |probe: &Probe| matches!(probe, Probe::LookAtFolder { .. });
+    for (has_content, total, expected) in [
+        (false, 100_u64, &[][..]),
+        (true, 100, &["DirAvailable--data-etcd"]),
+        (false, 1, &["DiskSpace"]),
+    ] {
+        *outcome_of(&mut facts.probes, "cp-1", is_it) = ProbeOutcome::Folder {
+            has_content,
+            disk: Some(Disk {
+                file_system: "8:17".to_owned(),
+                total: total << 30,
+                available: total << 30,
+                inodes: 0,
+                available_inodes: 0,
+            }),
+        };
+        let found = preflight::check(&spec, &facts, None, &Scope::All);
+        let ids: Vec<_> = found.iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(ids, expected, "{has_content} {total}");
+    }
 }
