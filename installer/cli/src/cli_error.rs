@@ -1,11 +1,10 @@
 //! An error as a person sees it: what failed, why, and what to type next.
 
-use std::io::IsTerminal;
-
 use slipway_api::Failure;
 use slipway_engine::EngineError;
 
 use crate::exit_code::ExitCode;
+use crate::terminal::{self, Stream};
 
 /// An error that ends a command.
 #[derive(Debug)]
@@ -43,25 +42,18 @@ impl CliError {
     pub fn print(&self, json: bool) {
         if json {
             let document = serde_json::json!({ "error": self.failure });
-            eprintln!("{document}");
-            return;
+            return terminal::print_json(Stream::Note, &format!("{document}\n"));
         }
-        let (red, plain) = if std::io::stderr().is_terminal() {
-            ("\x1b[31m", "\x1b[0m")
-        } else {
-            ("", "")
-        };
         // The cluster file's errors come with their own heads, several at once.
-        let message = self.failure.message.trim_start_matches("error: ");
-        eprintln!("{red}error{plain}: {message}");
+        terminal::print_error(self.failure.message.trim_start_matches("error: "));
         for cause in &self.failure.causes {
-            eprintln!("  caused by: {cause}");
+            noteln!("  caused by: {cause}");
         }
         for line in &self.failure.log_tail {
-            eprintln!("  | {line}");
+            noteln!("  | {line}");
         }
         if let Some(help) = &self.failure.help {
-            eprintln!("\nhelp: {help}");
+            noteln!("\nhelp: {help}");
         }
     }
 }

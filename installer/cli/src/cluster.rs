@@ -1,6 +1,5 @@
 //! The cluster that a command is about: the file's, or this machine's own.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use slipway_api::{ClusterSpec, HostName, HostSpec};
@@ -9,6 +8,7 @@ use slipway_engine::{ConnectOptions, Fleet};
 use crate::args::ClusterArgs;
 use crate::cli_error::CliError;
 use crate::session::load_spec;
+use crate::terminal;
 use crate::this_machine::{self, ThisMachine};
 
 /// A cluster and how its hosts are reached.
@@ -117,16 +117,10 @@ impl Cluster {
         let options = ConnectOptions {
             accept_new_host_keys: args.accept_new_host_keys,
         };
-        let is_terminal = std::io::stderr().is_terminal();
-        let progress = move |host: &HostName, what: &str| {
-            if is_terminal {
-                eprint!("\r\x1b[K{host}: {what}");
-            }
-        };
+        let progress =
+            |host: &HostName, what: &str| terminal::show_progress(&format!("{host}: {what}"));
         let fleet = Fleet::connect(&self.spec, hosts, &options, &progress).await;
-        if is_terminal {
-            eprint!("\r\x1b[K");
-        }
+        terminal::show_progress("");
         Ok(fleet)
     }
 

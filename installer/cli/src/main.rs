@@ -1,5 +1,11 @@
 //! The `slipway` command.
 
+// All output goes through `terminal`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod terminal;
+
 mod args;
 mod beside;
 mod cli_error;
@@ -34,7 +40,7 @@ fn main() -> std::process::ExitCode {
         .install_default()
         .is_err()
     {
-        eprintln!("error: another TLS provider is installed already; this is a bug");
+        noteln!("error: another TLS provider is installed already; this is a bug");
         return ExitCode::Bug.into();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -43,7 +49,7 @@ fn main() -> std::process::ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start the runtime: {error}");
+            noteln!("error: cannot start the runtime: {error}");
             return ExitCode::Bug.into();
         }
     };

@@ -1,7 +1,7 @@
 //! What commands about a cluster share: the file, the hosts, the facts, the blobs.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use crate::beside::Beside;
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
 use crate::show::transfer_line;
+use crate::terminal;
 
 /// Reads and checks the cluster file; relative paths in it start at its folder.
 pub(crate) fn load_spec(config: Option<&Path>) -> Result<ClusterSpec, CliError> {
@@ -146,12 +147,7 @@ pub(crate) fn fetch_options(ca_file: Option<PathBuf>) -> FetchOptions {
 
 /// Returns what shows downloads on stderr, if it is a terminal.
 pub(crate) fn transfer_sink() -> TransferSink {
-    let is_terminal = std::io::stderr().is_terminal();
-    Arc::new(move |transfer| {
-        if is_terminal {
-            eprint!("\r\x1b[K{}", transfer_line(&transfer));
-        }
-    })
+    Arc::new(|transfer| terminal::show_progress(&transfer_line(&transfer)))
 }
 
 /// Returns the error of a bundle or source, with its help.

@@ -13,6 +13,9 @@ pub struct LockRequest<'a> {
     pub first: &'a HostName,
 }
 
+/// Shows a plan and returns without error if the answer is yes.
+pub type Ask<'a, E> = &'a mut dyn FnMut(&Survey) -> Result<(), E>;
+
 /// Locks the hosts and returns what is to be done there, as seen under the locks.
 ///
 /// `look` makes a survey of the hosts. With `ask`, a plan is made and shown
@@ -27,7 +30,7 @@ pub async fn agree<E: From<EngineError>>(
     fleet: &mut Fleet,
     lock: LockRequest<'_>,
     mut look: impl AsyncFnMut(&mut Fleet) -> Result<Survey, E>,
-    ask: Option<&mut dyn FnMut(&Survey) -> Result<(), E>>,
+    ask: Option<Ask<'_, E>>,
 ) -> Result<Survey, E> {
     let Some(ask) = ask else {
         fleet.lock(lock.holder, lock.first).await?;

@@ -117,11 +117,10 @@ async fn missing_on(
     blobs: Vec<Blob>,
 ) -> Result<BTreeMap<Sha256Digest, Mutex<bool>>, StepError> {
     let reply = host.request(Request::MissingBlobs { blobs }, &|_| {}).await;
-    match reply.map_err(StepError::on(name))? {
-        Reply::MissingBlobs { missing } => {
-            let missing = missing.into_iter();
-            Ok(missing.map(|sha256| (sha256, Mutex::new(true))).collect())
-        }
-        other => Err(StepError::unexpected(&other)),
-    }
+    let reply = reply.map_err(StepError::on(name))?;
+    let Reply::MissingBlobs { missing } = reply else {
+        return Err(StepError::unexpected(&reply));
+    };
+    let missing = missing.into_iter();
+    Ok(missing.map(|sha256| (sha256, Mutex::new(true))).collect())
 }

@@ -15,7 +15,7 @@ mod step_error;
 mod survey;
 mod tidy;
 
-pub use agree::{LockRequest, agree};
+pub use agree::{Ask, LockRequest, agree};
 pub use error::EngineError;
 pub use fleet::{ConnectOptions, Fleet};
 pub use observe::gather_facts;

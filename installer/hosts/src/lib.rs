@@ -4,6 +4,7 @@ pub mod agent;
 mod error;
 mod fake_host;
 mod host;
+mod linked;
 mod local_host;
 pub mod resolve;
 mod secret;

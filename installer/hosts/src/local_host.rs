@@ -3,14 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Blob, HostName};
+use slipway_api::HostName;
 use tokio::io::{BufReader, DuplexStream, ReadHalf, WriteHalf};
 
 use crate::HostError;
 use crate::agent::{AgentChannel, AgentLink, OpenChannel};
-use crate::host::{BlobReader, EventSink, Host, ProgressSink};
+use crate::linked::Linked;
 
 /// How much fits between the two ends of a channel, in bytes.
 const PIPE_SIZE: usize = 1 << 20;
@@ -52,26 +50,8 @@ impl LocalHost {
     }
 }
 
-#[async_trait]
-impl Host for LocalHost {
-    fn name(&self) -> &HostName {
-        self.link.name()
-    }
-
-    async fn request(&self, request: Request, on_event: EventSink<'_>) -> Result<Reply, HostError> {
-        self.link.request(request, on_event).await
-    }
-
-    async fn upload(
-        &self,
-        blob: &Blob,
-        content: BlobReader,
-        on_progress: ProgressSink<'_>,
-    ) -> Result<(), HostError> {
-        self.link.upload(blob, content, on_progress).await
-    }
-
-    async fn close(&self) {
-        self.link.close();
+impl Linked for LocalHost {
+    fn link(&self) -> &AgentLink {
+        &self.link
     }
 }

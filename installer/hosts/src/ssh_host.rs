@@ -1,20 +1,14 @@
 //! A host reached over SSH.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
-use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Architecture, Blob, HostName};
-use tokio::time::timeout;
+use slipway_api::{Architecture, HostName};
 
 use crate::HostError;
 use crate::agent::{AgentBinaries, AgentChannel, AgentLink, InstalledAgent, OpenChannel};
-use crate::host::{BlobReader, EventSink, Host, ProgressSink};
+use crate::host::ProgressSink;
+use crate::linked::Linked;
 use crate::ssh::{SshConnection, SshError, SshPool, SshTarget};
-
-/// How long saying good-bye may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A host with one SSH connection and an agent as root at its other end.
 pub struct SshHost {
@@ -80,28 +74,12 @@ fn opener(connection: Arc<SshConnection>, agent: InstalledAgent) -> OpenChannel 
     })
 }
 
-#[async_trait]
-impl Host for SshHost {
-    fn name(&self) -> &HostName {
-        self.link.name()
+impl Linked for SshHost {
+    fn link(&self) -> &AgentLink {
+        &self.link
     }
 
-    async fn request(&self, request: Request, on_event: EventSink<'_>) -> Result<Reply, HostError> {
-        self.link.request(request, on_event).await
-    }
-
-    async fn upload(
-        &self,
-        blob: &Blob,
-        content: BlobReader,
-        on_progress: ProgressSink<'_>,
-    ) -> Result<(), HostError> {
-        self.link.upload(blob, content, on_progress).await
-    }
-
-    async fn close(&self) {
-        self.link.close();
-        // A host that hangs must not hold up the end.
-        let _ = timeout(CLOSE_TIMEOUT, self.connection.close()).await;
+    fn carrier(&self) -> Option<&SshConnection> {
+        Some(&self.connection)
     }
 }

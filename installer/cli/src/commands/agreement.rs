@@ -45,7 +45,7 @@ impl Agreement<'_> {
         let mut is_first = true;
         let mut ask = |survey: &Survey| {
             if !std::mem::take(&mut is_first) {
-                eprintln!("\nThe hosts have changed meanwhile. This is what is to be done now:\n");
+                noteln!("\nThe hosts have changed meanwhile. This is what is to be done now:\n");
             }
             show::plan_to_agree(survey, self.output);
             confirm(&question(&survey.plan))

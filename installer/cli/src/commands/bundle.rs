@@ -40,7 +40,7 @@ pub(crate) async fn run(command: BundleCommand, output: Output) -> Result<ExitCo
                 .await
                 .map_err(bundle_error)?;
             show::inspection(&Inspection::of(&manifest), output);
-            eprintln!(
+            noteln!(
                 "\nwrote {} in {:.1} s",
                 out_file.display(),
                 started.elapsed().as_secs_f32()
@@ -65,12 +65,12 @@ pub(crate) async fn run(command: BundleCommand, output: Output) -> Result<ExitCo
             }
             let blobs = bundle.manifest().blobs().len();
             match output {
-                Output::Text => println!(
+                Output::Text => outln!(
                     "{}: {blobs} blobs, all as the manifest says",
                     file.display()
                 ),
                 Output::Json => {
-                    println!("{}", serde_json::json!({ "valid": true, "blobs": blobs }))
+                    show::json_line(&serde_json::json!({ "valid": true, "blobs": blobs }))
                 }
             }
         }

@@ -171,13 +171,16 @@ impl<'a> ClusterLook<'a> {
     ) -> Result<Arc<dyn BlobStore>, CliError> {
         let cluster = self.cluster;
         let spec = &cluster.spec;
-        let blobs = open_blobs(spec, self.source, architectures(spec, facts)).await?;
-        self.blobs = Some(Arc::clone(&blobs));
-        self.judge(facts, scope)?;
+        let opened = open_blobs(spec, self.source, architectures(spec, facts)).await;
+        if let Ok(blobs) = &opened {
+            self.blobs = Some(Arc::clone(blobs));
+            self.judge(facts, scope)?;
+        }
+        // A bundle that is missing hides nothing of what is known without it.
         if self.output == Output::Text {
             show::warnings(&self.findings);
         }
-        Ok(blobs)
+        opened
     }
 
     fn scope(&self, facts: &Facts) -> Result<Scope, CliError> {

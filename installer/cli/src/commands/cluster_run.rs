@@ -97,7 +97,7 @@ async fn run_agreed(
     if state.outcome == Some(Outcome::Succeeded) && args.skip_phases.is_empty() {
         for LeftOut { failure, .. } in tidy(fleet, &survey, &cluster.spec.kubernetes_version).await
         {
-            eprintln!("warning: old blobs stay: {failure}");
+            noteln!("warning: old blobs stay: {failure}");
         }
     }
     if state.outcome == Some(Outcome::Succeeded) && output == Output::Text {

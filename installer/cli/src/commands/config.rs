@@ -6,18 +6,17 @@ use crate::args::{ConfigCommand, Output};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::load_spec;
+use crate::show;
 
 pub(crate) fn run(command: ConfigCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
-        ConfigCommand::Print { config: None } => print!("{}", print_defaults()),
+        ConfigCommand::Print { config: None } => out!("{}", print_defaults()),
         ConfigCommand::Print { config } => {
             let spec = load_spec(config.as_deref())?;
             match output {
-                Output::Text => print!("{}", print_cluster(&spec)),
+                Output::Text => out!("{}", print_cluster(&spec)),
                 Output::Json => {
-                    let text =
-                        serde_json::to_string_pretty(&spec).expect("the file has only string keys");
-                    println!("{text}");
+                    show::json(&spec);
                 }
             }
         }
@@ -26,14 +25,14 @@ pub(crate) fn run(command: ConfigCommand, output: Output) -> Result<ExitCode, Cl
             let control_planes = spec.hosts_with_role(Role::ControlPlane).count();
             let workers = spec.hosts_with_role(Role::Worker).count();
             match output {
-                Output::Text => println!(
+                Output::Text => outln!(
                     "{}: Kubernetes {}, {control_planes} control-plane and {workers} worker hosts, no errors",
-                    spec.name, spec.kubernetes_version
+                    spec.name,
+                    spec.kubernetes_version
                 ),
-                Output::Json => println!(
-                    "{}",
-                    serde_json::json!({ "valid": true, "cluster": spec.name })
-                ),
+                Output::Json => {
+                    show::json_line(&serde_json::json!({ "valid": true, "cluster": spec.name }))
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Asks before anything changes.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
@@ -16,8 +16,7 @@ pub(crate) fn confirm(question: &str) -> Result<(), CliError> {
             "read the plan and add `-y`",
         ));
     }
-    eprint!("{question} [y/N] ");
-    let _ = std::io::stderr().flush();
+    note!("{question} [y/N] ");
     let mut answer = String::new();
     let _ = std::io::stdin().read_line(&mut answer);
     if matches!(answer.trim(), "y" | "Y" | "yes") {

@@ -1,14 +1,19 @@
 //! Runs a plan: journalled, shown as it happens, and stopped in good order by Ctrl-C.
 
+use std::sync::Arc;
+
 use slipway_api::{Outcome, Plan, RunId, RunState};
 use slipway_bundle::BlobStore;
 use slipway_engine::{Fleet, RunJournal, RunRequest, run_plan};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::args::Output;
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::journal_folder;
 use crate::show::{self, RunView, SameAgain};
+use crate::terminal;
 
 /// A run that is about to begin.
 pub(crate) struct Execution<'a> {
@@ -33,20 +38,12 @@ impl Execution<'_> {
         blobs: &dyn BlobStore,
     ) -> Result<RunState, CliError> {
         let mut journal = RunJournal::create(&journal_folder(), self.cluster, &self.run)?;
-        let (stop_sender, stop) = tokio::sync::watch::channel(false);
-        tokio::spawn(async move {
-            let mut is_asked = false;
-            while tokio::signal::ctrl_c().await.is_ok() {
-                // After the run nobody listens: then, and the second time, it ends at once.
-                if is_asked || stop_sender.send(true).is_err() {
-                    std::process::exit(130);
-                }
-                is_asked = true;
-                eprintln!("\nfinishing the steps under way; press Ctrl-C again to leave at once");
-            }
-        });
+        let (stop_sender, stop) = watch::channel(false);
+        let stop_sender = Arc::new(stop_sender);
         let mut view = RunView::new(self.output);
+        tokio::spawn(heed_signals(Arc::clone(&stop_sender), view.notes()));
         let mut journal_failure = None;
+        let mut is_read = true;
         let request = RunRequest {
             run: self.run,
             command: self.command.to_owned(),
@@ -58,19 +55,55 @@ impl Execution<'_> {
             if let Err(error) = journal.append(entry) {
                 journal_failure.get_or_insert(error);
             }
-            view.show(entry);
+            if is_read && !view.show(entry) {
+                // Nobody reads any more: in good order all the same.
+                is_read = false;
+                let _ = stop_sender.send(true);
+            }
         })
         .await;
         view.finish();
+        if !is_read {
+            terminal::leave_quietly();
+        }
         let state = result?;
         if let Some(error) = journal_failure {
-            eprintln!("warning: {error}; the hosts' own journals are whole");
+            noteln!("warning: {error}; the hosts' own journals are whole");
         }
         if self.output == Output::Text {
             show::outcome(&state, journal.path());
         }
         show::left_out(&state.left_out, self.again, self.output);
         Ok(state)
+    }
+}
+
+/// Ends a run in good order at the first Ctrl-C or SIGTERM, and the process at the second.
+async fn heed_signals(stop: Arc<watch::Sender<bool>>, tell: impl Fn(&str)) {
+    let (Ok(mut interrupts), Ok(mut terminations)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return;
+    };
+    let mut is_asked = false;
+    loop {
+        let kind = tokio::select! {
+            Some(()) = interrupts.recv() => SignalKind::interrupt(),
+            Some(()) = terminations.recv() => SignalKind::terminate(),
+            else => return,
+        };
+        let code = 128 + kind.as_raw_value();
+        if is_asked {
+            tell("left: hosts finish the steps under way; the same command again goes on");
+            std::process::exit(code);
+        }
+        // After the run nobody listens.
+        if stop.send(true).is_err() {
+            std::process::exit(code);
+        }
+        is_asked = true;
+        tell("\nfinishing the steps under way; press Ctrl-C again to leave at once");
     }
 }
 

@@ -16,10 +16,10 @@ pub(crate) async fn run(args: KubeconfigArgs) -> Result<ExitCode, CliError> {
     let cluster = Cluster::find(&args.cluster).await?;
     let text = read_admin_kubeconfig(&cluster, &args.cluster).await?;
     match &args.out {
-        None => print!("{text}"),
+        None => out!("{text}"),
         Some(path) => {
             write_private(path, &text)?;
-            eprintln!(
+            noteln!(
                 "wrote {}; use it with: export KUBECONFIG={}",
                 path.display(),
                 path.display()

@@ -15,13 +15,14 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::session::newest_in_bundle;
+use crate::show;
 
 pub(crate) async fn run(command: LabCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
         LabCommand::Up(args) => up(args, output).await,
         LabCommand::Down { name } => {
             Lab::down(&name).await.map_err(lab_error)?;
-            eprintln!("lab {name} is gone");
+            noteln!("lab {name} is gone");
             Ok(ExitCode::Done)
         }
         LabCommand::List => {
@@ -58,12 +59,12 @@ async fn up(args: LabUpArgs, output: Output) -> Result<ExitCode, CliError> {
         kubernetes_version: version.number(),
     };
     let lab = Lab::up(&spec, &mut |progress| {
-        eprintln!("[{:6.1}s] {progress}", started.elapsed().as_secs_f32());
+        noteln!("[{:6.1}s] {progress}", started.elapsed().as_secs_f32());
     })
     .await
     .map_err(lab_error)?;
     if args.hosts_only {
-        println!("{}", lab.cluster_file().display());
+        outln!("{}", lab.cluster_file().display());
         return Ok(ExitCode::Done);
     }
     let cluster = ClusterArgs {
@@ -97,29 +98,32 @@ async fn up(args: LabUpArgs, output: Output) -> Result<ExitCode, CliError> {
 
 fn next_steps(lab: &Lab, started: Instant) {
     let name = lab.name();
-    println!(
+    outln!(
         "\nLab {name} is up after {:.0} s. What to do next:",
         started.elapsed().as_secs_f32()
     );
-    println!(
+    outln!(
         "  slipway lab ssh --name {name} cp-1 sudo kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A"
     );
-    println!("  slipway status -f {}", lab.cluster_file().display());
-    println!("  export KUBECONFIG={}", lab.kubeconfig().display());
-    println!("  slipway lab down --name {name}");
+    outln!("  slipway status -f {}", lab.cluster_file().display());
+    outln!("  export KUBECONFIG={}", lab.kubeconfig().display());
+    outln!("  slipway lab down --name {name}");
 }
 
 async fn list(output: Output) -> Result<(), CliError> {
     let labs = Lab::list().await.map_err(lab_error)?;
     match output {
         Output::Text => {
-            println!(
+            outln!(
                 "{:<16} {:<12} {:<18} {:<8} FOLDER",
-                "NAME", "KUBERNETES", "SUBNET", "RUNNING"
+                "NAME",
+                "KUBERNETES",
+                "SUBNET",
+                "RUNNING"
             );
             for lab in &labs {
                 let running = format!("{}/{}", lab.running, lab.hosts);
-                println!(
+                outln!(
                     "{:<16} {:<12} {:<18} {running:<8} {}",
                     lab.name,
                     lab.kubernetes_version,
@@ -142,7 +146,7 @@ async fn list(output: Output) -> Result<(), CliError> {
                     "escapedPackets": escaped,
                 }));
             }
-            println!("{}", serde_json::Value::from(rows));
+            show::json_line(&rows);
         }
     }
     Ok(())

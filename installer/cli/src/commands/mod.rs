@@ -24,6 +24,7 @@ use slipway_api::SUPPORTED_MINORS;
 use crate::args::{Cli, Command, Output};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
+use crate::{show, terminal};
 use cluster_look::Intent;
 
 /// Runs the command and returns how it ended.
@@ -45,12 +46,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Lab(command) => lab::run(command, output).await,
         Command::Version => Ok(version(output)),
         Command::Completion { shell } => {
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "slipway",
-                &mut std::io::stdout(),
-            );
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "slipway", &mut script);
+            terminal::print_raw(&String::from_utf8_lossy(&script));
             Ok(ExitCode::Done)
         }
         Command::Agent { .. } => {
@@ -67,10 +65,9 @@ fn version(output: Output) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
     let (first, last) = (SUPPORTED_MINORS.start(), SUPPORTED_MINORS.end());
     match output {
-        Output::Text => println!("slipway {version}\ninstalls Kubernetes 1.{first} to 1.{last}"),
-        Output::Json => println!(
-            "{}",
-            serde_json::json!({ "version": version, "kubernetesMinors": [first, last] })
+        Output::Text => outln!("slipway {version}\ninstalls Kubernetes 1.{first} to 1.{last}"),
+        Output::Json => show::json_line(
+            &serde_json::json!({ "version": version, "kubernetesMinors": [first, last] }),
         ),
     }
     ExitCode::Done

@@ -89,8 +89,8 @@ async fn carry_out(
     let state = execution.run(fleet, plan, &NoBlobs::default()).await?;
     let code = exit_code_of(&state);
     if here.role == Role::Worker && code == ExitCode::Done && output == Output::Text {
-        println!("\nThe cluster still lists the node. On a control-plane node:");
-        println!(
+        outln!("\nThe cluster still lists the node. On a control-plane node:");
+        outln!(
             "  kubectl --kubeconfig /etc/kubernetes/admin.conf delete node {}",
             here.node_name()
         );

@@ -8,6 +8,7 @@ use crate::args::{ClusterArgs, Output, TokenCommand};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
+use crate::show;
 
 pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
@@ -31,12 +32,12 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
                     .as_ref()
                     .and_then(|it| join_command(it, &token.token));
                 match (output, join) {
-                    (Output::Text, Some(command)) => println!("{command}"),
-                    (Output::Text, None) => println!("{}", token.token),
+                    (Output::Text, Some(command)) => outln!("{command}"),
+                    (Output::Text, None) => outln!("{}", token.token),
                     (Output::Json, Some(command)) => {
-                        print_json(&serde_json::json!({ "token": token, "joinCommand": command }))
+                        show::json(&serde_json::json!({ "token": token, "joinCommand": command }))
                     }
-                    (Output::Json, None) => print_json(&token),
+                    (Output::Json, None) => show::json(&token),
                 }
             }
         }
@@ -44,7 +45,7 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
             let tokens = tokens(ask(&cluster, TokenRequest::List).await?)?;
             match output {
                 Output::Text => print_table(&tokens),
-                Output::Json => print_json(&tokens),
+                Output::Json => show::json(&tokens),
             }
         }
         TokenCommand::Delete { cluster, id } => {
@@ -56,7 +57,7 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
                     "`slipway token list` shows them",
                 ));
             }
-            eprintln!("bootstrap token {id} deleted");
+            noteln!("bootstrap token {id} deleted");
         }
     }
     Ok(ExitCode::Done)
@@ -101,22 +102,17 @@ fn tokens(reply: Reply) -> Result<Vec<TokenSummary>, CliError> {
     Ok(tokens)
 }
 
-fn print_json(value: &impl serde::Serialize) {
-    println!(
-        "{}",
-        serde_json::to_string_pretty(value).expect("tokens have only string keys")
-    );
-}
-
 fn print_table(tokens: &[TokenSummary]) {
-    println!(
+    outln!(
         "{:<24} {:<24} {:<24} DESCRIPTION",
-        "TOKEN", "EXPIRES", "USAGES"
+        "TOKEN",
+        "EXPIRES",
+        "USAGES"
     );
     for token in tokens {
         let expires = token.expires.as_deref().unwrap_or("<never>");
         let description = token.description.as_deref().unwrap_or("<none>");
-        println!(
+        outln!(
             "{:<24} {expires:<24} {:<24} {description}",
             token.token,
             token.usages.join(",")

@@ -2,7 +2,7 @@
 
 use slipway_api::{Finding, Severity};
 
-use super::json;
+use super::{json, json_line};
 use crate::args::Output;
 
 /// Prints all findings on stdout.
@@ -11,20 +11,20 @@ pub(crate) fn findings(findings: &[Finding], output: Output) {
         return json(&findings);
     }
     for finding in findings {
-        println!("{}", text(finding));
+        outln!("{}", text(finding));
     }
     let errors = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error)
         .count();
-    println!("{errors} errors, {} warnings", findings.len() - errors);
+    outln!("{errors} errors, {} warnings", findings.len() - errors);
 }
 
 /// Prints all findings on stdout for a command that runs: as one line, with JSON.
 pub(crate) fn findings_of_run(findings: &[Finding], output: Output) {
     match output {
         Output::Text => self::findings(findings, output),
-        Output::Json => println!("{}", serde_json::json!({ "findings": findings })),
+        Output::Json => json_line(&serde_json::json!({ "findings": findings })),
     }
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn warnings(findings: &[Finding]) {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        eprintln!("{severity}: {host}{} [{}]", finding.seen, finding.id);
+        noteln!("{severity}: {host}{} [{}]", finding.seen, finding.id);
     }
 }
 

@@ -2,20 +2,18 @@
 
 use slipway_api::{Entry, Event};
 
+use super::json_line;
 use crate::args::Output;
 
 /// Prints a journal's entries on stdout.
 pub(crate) fn journal(entries: &[Entry], output: Output) {
     for entry in entries {
         if output == Output::Json {
-            println!(
-                "{}",
-                serde_json::to_string(entry).expect("an entry has only string keys")
-            );
+            json_line(entry);
             continue;
         }
         if let Some(text) = line(&entry.event) {
-            println!("{}  {text}", entry.at.strftime("%Y-%m-%d %H:%M:%S"));
+            outln!("{}  {text}", entry.at.strftime("%Y-%m-%d %H:%M:%S"));
         }
     }
 }

@@ -34,8 +34,8 @@ pub(crate) fn left_out(hosts: &[LeftOut], again: &SameAgain, output: Output) {
         return;
     }
     for host in hosts {
-        eprintln!("\n{}", text(host));
-        eprintln!("  once it is back: {}", again.line(&host.host));
+        noteln!("\n{}", text(host));
+        noteln!("  once it is back: {}", again.line(&host.host));
     }
 }
 

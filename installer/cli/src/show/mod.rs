@@ -22,8 +22,16 @@ pub(crate) use status::status;
 pub(crate) use table::table;
 pub(crate) use transfer::{inspection, transfer_line};
 
+use crate::terminal::{self, Stream};
+
 /// Prints a value as one JSON document on stdout.
 pub(crate) fn json(value: &impl serde::Serialize) {
     let text = serde_json::to_string_pretty(value).expect("everything shown has only string keys");
-    println!("{text}");
+    terminal::print_json(Stream::Out, &format!("{text}\n"));
+}
+
+/// Prints a value as one line of JSON on stdout.
+pub(crate) fn json_line(value: &impl serde::Serialize) {
+    let text = serde_json::to_string(value).expect("everything shown has only string keys");
+    terminal::print_json(Stream::Out, &format!("{text}\n"));
 }

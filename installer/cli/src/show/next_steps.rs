@@ -10,18 +10,18 @@ use crate::cluster::Cluster;
 /// Prints on stderr how a run ended.
 pub(crate) fn outcome(state: &RunState, journal: &Path) {
     for (summary, failure) in state.failures() {
-        eprintln!("\nerror: {}: {}", summary.host, summary.description);
-        eprintln!("  {}", failure.message);
+        noteln!("\nerror: {}: {}", summary.host, summary.description);
+        noteln!("  {}", failure.message);
         failure
             .causes
             .iter()
-            .for_each(|cause| eprintln!("  caused by: {cause}"));
+            .for_each(|cause| noteln!("  caused by: {cause}"));
         failure
             .log_tail
             .iter()
-            .for_each(|line| eprintln!("  | {line}"));
+            .for_each(|line| noteln!("  | {line}"));
         if let Some(help) = &failure.help {
-            eprintln!("  help: {help}");
+            noteln!("  help: {help}");
         }
     }
     let seconds = match (state.started_at, state.finished_at) {
@@ -39,32 +39,33 @@ pub(crate) fn outcome(state: &RunState, journal: &Path) {
         Some(Outcome::Interrupted) => "interrupted",
         None => "cut off",
     };
-    eprintln!(
+    noteln!(
         "\n{} {how}: {} of {} steps in {seconds:.1} s",
         state.command,
         state.done(),
         state.steps.len()
     );
     if waiting > 0 {
-        eprintln!("{waiting} steps were not begun; the same command again goes on from here");
+        noteln!("{waiting} steps were not begun; the same command again goes on from here");
     }
-    eprintln!("journal: {}", journal.display());
+    noteln!("journal: {}", journal.display());
 }
 
 /// Prints on stdout what to do with a new cluster.
 pub(crate) fn next_steps(cluster: &Cluster, args: &ClusterArgs) {
     let spec = &cluster.spec;
-    println!(
+    outln!(
         "\nCluster {} runs Kubernetes {}. What to do next:",
-        spec.name, spec.kubernetes_version
+        spec.name,
+        spec.kubernetes_version
     );
-    println!("  {}", cluster.command("status", args));
-    println!(
+    outln!("  {}", cluster.command("status", args));
+    outln!(
         "  {} --out {}.kubeconfig",
         cluster.command("kubeconfig", args),
         spec.name
     );
     if cluster.here.is_some() {
-        println!("  slipway token create --print-join-command");
+        outln!("  slipway token create --print-join-command");
     }
 }

@@ -4,7 +4,7 @@ use slipway_api::{Finding, Plan, Severity};
 use slipway_engine::Survey;
 
 use super::left_out::text;
-use super::{json, table};
+use super::{json, json_line, table};
 use crate::args::Output;
 
 /// Prints a plan on stdout, as the answer of a command.
@@ -36,7 +36,7 @@ pub(crate) fn plan_with_findings(survey: &Survey, findings: &[Finding], output: 
     let is_error = |finding: &&Finding| finding.severity == Severity::Error;
     let errors = findings.iter().filter(is_error).count();
     if errors > 0 {
-        eprintln!(
+        noteln!(
             "\nNothing would begin: preflight finds {errors} errors, told above; \
              `slipway preflight` explains them."
         );
@@ -47,15 +47,12 @@ pub(crate) fn plan_with_findings(survey: &Survey, findings: &[Finding], output: 
 pub(crate) fn nothing_to_do(survey: &Survey, output: Output) {
     let satisfied = survey.satisfied;
     match output {
-        Output::Text => println!("No changes: {satisfied} steps looked at, all as they should be."),
-        Output::Json => println!(
-            "{}",
-            serde_json::json!({
-                "changes": 0,
-                "satisfied": satisfied,
-                "leftOut": survey.plan.left_out,
-            })
-        ),
+        Output::Text => outln!("No changes: {satisfied} steps looked at, all as they should be."),
+        Output::Json => json_line(&serde_json::json!({
+            "changes": 0,
+            "satisfied": satisfied,
+            "leftOut": survey.plan.left_out,
+        })),
     }
 }
 
@@ -64,8 +61,8 @@ fn page(survey: &Survey) {
     if plan.is_empty() {
         nothing_to_do(survey, Output::Text);
     } else {
-        print!("{}", table(&rows(plan)));
-        println!(
+        out!("{}", table(&rows(plan)));
+        outln!(
             "\n{}: {} steps on {} hosts; {} more are as they should be.",
             plan.cluster,
             plan.steps.len(),
@@ -74,7 +71,7 @@ fn page(survey: &Survey) {
         );
     }
     for host in &plan.left_out {
-        println!("\n{}", text(host));
+        outln!("\n{}", text(host));
     }
 }
 

@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use slipway_api::{Entry, Event, HostName, Progress, RunState, StepId, StepState};
 
 use crate::args::Output;
+use crate::terminal::{self, Stream};
 
 /// After this long a running step shows the last line it said.
 const SLOW: i64 = 5;
@@ -46,25 +47,41 @@ impl RunView {
         }
     }
 
-    /// Takes in an entry and shows what changed.
-    pub fn show(&mut self, entry: &Entry) {
+    /// Takes in an entry and shows what changed. Returns whether anybody still
+    /// reads it.
+    pub fn show(&mut self, entry: &Entry) -> bool {
         self.state.apply(entry);
         match &mut self.shown {
             Shown::Json => {
-                println!(
-                    "{}",
-                    serde_json::to_string(entry).expect("an entry has only string keys")
-                );
+                let line = serde_json::to_string(entry).expect("an entry has only string keys");
+                return terminal::is_json_read(&line);
             }
-            Shown::Lines => print_line(&self.state, &entry.event, self.started.elapsed()),
+            Shown::Lines => {
+                let line = line(&self.state, &entry.event, self.started.elapsed());
+                return line.is_none_or(|line| terminal::is_read(Stream::Note, &line));
+            }
             Shown::Bars(bars, by_host) => {
                 if let Event::RunStarted { .. } = entry.event {
                     add_bars(&self.state, bars, by_host);
                 }
                 for (host, bar) in by_host {
-                    bar.set_message(host_line(&self.state, host, entry.at.as_second()));
+                    let line = host_line(&self.state, host, entry.at.as_second());
+                    bar.set_message(terminal::clean(&line).into_owned());
                 }
             }
+        }
+        true
+    }
+
+    /// Returns what says something in between, without disturbing what is shown.
+    pub fn notes(&self) -> impl Fn(&str) + Send + 'static {
+        let bars = match &self.shown {
+            Shown::Bars(bars, _) => Some(bars.clone()),
+            Shown::Json | Shown::Lines => None,
+        };
+        move |text| match &bars {
+            Some(bars) => bars.suspend(|| noteln!("{text}")),
+            None => noteln!("{text}"),
         }
     }
 
@@ -143,33 +160,31 @@ fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
     line
 }
 
-fn print_line(state: &RunState, event: &Event, elapsed: Duration) {
+/// Returns the line that tells an event; none for mere progress.
+fn line(state: &RunState, event: &Event, elapsed: Duration) -> Option<String> {
+    let at = elapsed.as_secs_f32();
     let find = |id: &StepId| state.steps.iter().find(|step| step.summary.id == *id);
-    if let Event::HostLost(lost) = event {
-        eprintln!(
-            "[{:6.1}s] LOST   {}: the others go on without it",
-            elapsed.as_secs_f32(),
-            lost.host
-        );
-        return;
-    }
     let (word, step, more) = match event {
+        Event::HostLost(lost) => {
+            let host = &lost.host;
+            return Some(format!(
+                "[{at:6.1}s] LOST   {host}: the others go on without it\n"
+            ));
+        }
         Event::StepFinished { step, changed } => (
             if *changed { "done" } else { "as is" },
-            find(step),
+            find(step)?,
             String::new(),
         ),
         Event::StepFailed { step, failure } => {
-            ("FAILED", find(step), format!(": {}", failure.message))
+            ("FAILED", find(step)?, format!(": {}", failure.message))
         }
         Event::RunStarted { .. }
-        | Event::HostLost(_)
         | Event::StepStarted { .. }
         | Event::StepProgress { .. }
         | Event::StepLog { .. }
-        | Event::RunFinished { .. } => return,
+        | Event::RunFinished { .. } => return None,
     };
-    let Some(step) = step else { return };
     let seconds = match &step.progress {
         Progress::Done { milliseconds, .. } | Progress::Failed { milliseconds, .. } => {
             *milliseconds as f64 / 1000.0
@@ -177,11 +192,8 @@ fn print_line(state: &RunState, event: &Event, elapsed: Duration) {
         Progress::Waiting | Progress::Running { .. } => 0.0,
     };
     let summary = &step.summary;
-    eprintln!(
-        "[{:6.1}s] {word:<6} {:<18} {:<8} {} ({seconds:.1} s){more}",
-        elapsed.as_secs_f32(),
-        summary.phase,
-        summary.host,
-        summary.description
-    );
+    Some(format!(
+        "[{at:6.1}s] {word:<6} {:<18} {:<8} {} ({seconds:.1} s){more}\n",
+        summary.phase, summary.host, summary.description
+    ))
 }

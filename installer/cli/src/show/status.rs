@@ -16,17 +16,17 @@ pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, output: Output) {
     }
     for (host, state) in &facts.hosts {
         if let HostState::Unreached { failure } = state {
-            println!("{host} cannot be reached: {failure}\n");
+            outln!("{host} cannot be reached: {failure}\n");
         }
     }
     let Some(cluster) = &facts.cluster else {
-        println!("{}: no API server answers", spec.name);
-        println!(
+        outln!("{}: no API server answers", spec.name);
+        outln!(
             "\nhelp: bring it up with `slipway init`, or look at its host: `journalctl -u kubelet`"
         );
         return;
     };
-    println!("{}: Kubernetes {}\n", spec.name, cluster.api_server_version);
+    outln!("{}: Kubernetes {}\n", spec.name, cluster.api_server_version);
     let mut rows = vec![
         ["NODE", "STATE", "ROLES", "KUBELET", "ADDRESS"]
             .map(str::to_owned)
@@ -67,21 +67,21 @@ pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, output: Output) {
             rows.push(cells.map(str::to_owned).to_vec());
         }
     }
-    print!("{}", table(&rows));
+    out!("{}", table(&rows));
     let now = Timestamp::now().as_second();
     let mut rows = vec![["CERTIFICATE", "DAYS LEFT"].map(str::to_owned).to_vec()];
     for certificate in &cluster.certificates {
         let days = (certificate.not_after.as_second() - now) / DAY;
         rows.push(vec![certificate.name.clone(), days.to_string()]);
     }
-    println!();
-    print!("{}", table(&rows));
-    println!();
+    outln!("");
+    out!("{}", table(&rows));
+    outln!("");
     if cluster.unhealthy.is_empty() {
-        println!("Addons are healthy.");
+        outln!("Addons are healthy.");
     }
     cluster
         .unhealthy
         .iter()
-        .for_each(|line| println!("unhealthy: {line}"));
+        .for_each(|line| outln!("unhealthy: {line}"));
 }

@@ -42,13 +42,13 @@ pub(crate) fn inspection(inspection: &Inspection, output: Output) {
             size(row.size),
         ]);
     }
-    print!("{}", table(&rows));
+    out!("{}", table(&rows));
     let versions: Vec<String> = inspection
         .kubernetes_versions
         .iter()
         .map(ToString::to_string)
         .collect();
-    println!(
+    outln!(
         "\nKubernetes {}: {} blobs, {}; {} shared between versions",
         versions.join(", "),
         inspection.blobs,

@@ -41,12 +41,12 @@ async fn a_worker_that_is_dead_from_the_start_is_left_out_and_the_others_are_don
 async fn a_host_that_cannot_tell_its_facts_is_left_out_with_its_reason() {
     let mut fakes = fakes();
     let index = position(&fakes, "w-2");
-    fakes[index] = fakes[index]
-        .clone()
-        .with_script(|request, _| match request {
-            Request::GatherFacts => Some(Err(Failure::because("/proc is not mounted"))),
-            other => answer(other).map(Ok),
-        });
+    fakes[index] = fakes[index].clone().with_script(|request, _| {
+        if *request == Request::GatherFacts {
+            return Some(Err(Failure::because("/proc is not mounted")));
+        }
+        answer(request).map(Ok)
+    });
     let mut fleet = fleet(&fakes);
     let survey = look(&mut fleet).await.unwrap();
     assert_eq!(survey.plan.left_out.len(), 1);
@@ -84,9 +84,11 @@ fn started_after_loss(entries: &[Entry], host: &HostName) -> Vec<StepId> {
     let is_lost =
         |entry: &Entry| matches!(&entry.event, Event::HostLost(lost) if lost.host == *host);
     let after = entries.iter().skip_while(|entry| !is_lost(entry));
-    let started = after.filter_map(|entry| match &entry.event {
-        Event::StepStarted { step } => Some(step.clone()),
-        _ => None,
+    let started = after.filter_map(|entry| {
+        let Event::StepStarted { step } = &entry.event else {
+            return None;
+        };
+        Some(step.clone())
     });
     let prefix = format!("{host}/");
     started
