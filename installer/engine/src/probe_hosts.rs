@@ -71,9 +71,12 @@ pub async fn probe_hosts(
         seconds: LISTENERS_BOUND,
     };
     for (name, reply) in ask_all(&hosts, &wanted, opening).await {
-        let states = reply.and_then(|reply| match reply {
-            Reply::Listeners { states } => Ok(states),
-            other => Err(unexpected(&other)),
+        let states = reply.and_then(|reply| {
+            if let Reply::Listeners { states } = reply {
+                Ok(states)
+            } else {
+                Err(unexpected(&reply))
+            }
         });
         note(&mut found, &name, states, |probes, states| {
             let listeners = wanted.get(&name).into_iter().flatten().copied();
@@ -88,9 +91,12 @@ pub async fn probe_hosts(
         probes: probes.clone(),
     };
     for (name, reply) in ask_all(&hosts, &planned, trying).await {
-        let outcomes = reply.and_then(|reply| match reply {
-            Reply::Probes { outcomes } => Ok(outcomes),
-            other => Err(unexpected(&other)),
+        let outcomes = reply.and_then(|reply| {
+            if let Reply::Probes { outcomes } = reply {
+                Ok(outcomes)
+            } else {
+                Err(unexpected(&reply))
+            }
         });
         note(&mut found, &name, outcomes, |probes, outcomes| {
             let planned = planned.get(&name).into_iter().flatten().cloned();
@@ -100,9 +106,12 @@ pub async fn probe_hosts(
 
     tokio::time::sleep(ARRIVAL_PAUSE).await;
     for (name, reply) in ask_all(&hosts, &wanted, |_, _| Request::CloseListeners).await {
-        let arrivals = reply.and_then(|reply| match reply {
-            Reply::Arrivals { arrivals } => Ok(arrivals),
-            other => Err(unexpected(&other)),
+        let arrivals = reply.and_then(|reply| {
+            if let Reply::Arrivals { arrivals } = reply {
+                Ok(arrivals)
+            } else {
+                Err(unexpected(&reply))
+            }
         });
         note(&mut found, &name, arrivals, |probes, arrivals| {
             probes.arrivals = arrivals;
@@ -156,9 +165,9 @@ async fn read_clock(host: &Arc<dyn Host>) -> Result<ClockOffset, Failure> {
     let mut best: Option<ClockOffset> = None;
     for _ in 0..CLOCK_READINGS {
         let (asked_at, asked) = (Timestamp::now(), Instant::now());
-        let now = match ask(host, Request::ReadClock).await? {
-            Reply::Clock { now } => now,
-            other => return Err(unexpected(&other)),
+        let reply = ask(host, Request::ReadClock).await?;
+        let Reply::Clock { now } = reply else {
+            return Err(unexpected(&reply));
         };
         let offset = clock_offset(asked_at, asked.elapsed(), now);
         if best.is_none_or(|best| offset.round_trip_millis < best.round_trip_millis) {

@@ -34,12 +34,16 @@ pub(super) async fn connect(address: SocketAddr, greeting: Option<&str>) -> Prob
     }
 }
 
-fn outcome_of(error: &std::io::Error) -> ProbeOutcome {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
-        ErrorKind::TimedOut => ProbeOutcome::TimedOut,
-        _ => ProbeOutcome::Failed {
+/// Returns the outcome of a connection that failed.
+pub(super) fn outcome_of(error: &std::io::Error) -> ProbeOutcome {
+    let kind = error.kind();
+    if kind == ErrorKind::ConnectionRefused {
+        ProbeOutcome::Refused
+    } else if kind == ErrorKind::TimedOut {
+        ProbeOutcome::TimedOut
+    } else {
+        ProbeOutcome::Failed {
             reason: error.to_string(),
-        },
+        }
     }
 }

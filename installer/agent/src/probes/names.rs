@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use slipway_api::ProbeOutcome;
 use tokio::net::UdpSocket;
 
+use super::connect::outcome_of;
 use crate::command::glance;
 
 /// The port of name servers.
@@ -61,12 +62,7 @@ pub(super) async fn ask(server: SocketAddr) -> ProbeOutcome {
     };
     asking
         .await
-        .unwrap_or_else(|error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => ProbeOutcome::Refused,
-            _ => ProbeOutcome::Failed {
-                reason: error.to_string(),
-            },
-        })
+        .unwrap_or_else(|error: std::io::Error| outcome_of(&error))
 }
 
 /// Returns the smallest query there is (RFC 1035, 4.1): a header that asks for

@@ -240,11 +240,9 @@ async fn wait_until_free(address: SocketAddr) {
 async fn a_host_that_refuses_holds_up_nobody_and_all_ports_are_closed() {
     let mut scene = scene(107).await;
     // The clock is read three times; the fourth request opens ports.
-    let fake = FakeHost::new(name("w-1")).with_script(|request, _| match request {
-        Request::ReadClock => Some(Ok(Reply::Clock {
-            now: jiff::Timestamp::now(),
-        })),
-        _ => None,
+    let fake = FakeHost::new(name("w-1")).with_script(|request, _| {
+        let now = jiff::Timestamp::now();
+        (*request == Request::ReadClock).then_some(Ok(Reply::Clock { now }))
     });
     fake.fail_at(3, Fault::Fail(Failure::because("no descriptors left")));
     scene.hosts.insert(name("w-1"), Arc::new(fake.clone()));

@@ -380,9 +380,12 @@ fn a_thousand_hosts_are_probed_with_a_bounded_number_of_datagrams() {
     let heard: BTreeSet<&HostName> = planned
         .values()
         .flatten()
-        .filter_map(|probe| match probe {
-            Probe::SendDatagrams { to, .. } => Some(to),
-            _ => None,
+        .filter_map(|probe| {
+            if let Probe::SendDatagrams { to, .. } = probe {
+                Some(to)
+            } else {
+                None
+            }
         })
         .collect();
     assert_eq!(heard.len(), spec.hosts.len());
