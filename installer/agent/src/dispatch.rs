@@ -94,6 +94,15 @@ impl Dispatcher {
                     entries: journal.read(run.as_ref())?,
                 })
             }
+            Request::NoteRun { run, event } => {
+                let is_runs =
+                    matches!(*event, Event::RunStarted { .. } | Event::RunFinished { .. });
+                if !is_runs {
+                    return Err(AgentError::BadRequest(format!("{event:?} is no run's")));
+                }
+                Journal::new(&under(&self.root, paths::RUN_DIR)).append(&run, *event)?;
+                Ok(Reply::Done { changed: true })
+            }
             Request::Lock { holder } => {
                 let path = under(&self.root, paths::LOCK_FILE);
                 let lock = HostLock::wait_and_take(&path, &holder, LOCK_PATIENCE).await?;
@@ -162,7 +171,7 @@ impl Dispatcher {
                 // will meet the same trouble and report it in full.
                 let check = steps::check(&step, &context).await.unwrap_or_else(|error| {
                     slipway_api::Check::Needed {
-                        because: error.into_failure().to_string(),
+                        because: error.failure().to_string(),
                     }
                 });
                 (id, check)
@@ -202,7 +211,7 @@ impl Dispatcher {
                 Ok(Reply::Done { changed })
             }
             Err(error) => {
-                let failure = slipway_api::Failure::of(&error);
+                let failure = error.failure();
                 journal.append(&run, Event::StepFailed { step: id, failure })?;
                 Err(error)
             }

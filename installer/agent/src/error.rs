@@ -131,12 +131,12 @@ impl AgentError {
         matches!(self, Self::Spawn { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
     }
 
-    /// Returns the failure that travels to the workstation.
-    pub(crate) fn into_failure(self) -> Failure {
-        let mut failure = Failure::of(&self);
+    /// Returns the failure that travels to the workstation and into journals.
+    pub(crate) fn failure(&self) -> Failure {
+        let mut failure = Failure::of(self);
         failure.help = self.help();
         if let Self::TimedOut { log_tail, .. } = self {
-            failure.log_tail = log_tail;
+            failure.log_tail.clone_from(log_tail);
         }
         failure
     }

@@ -156,6 +156,32 @@ pub(crate) fn difference(
     Ok((found_mode != mode).then(|| format!("its mode is {found_mode:04o}, not {mode:04o}")))
 }
 
+/// Returns why others than root can get at a secret file; none if they cannot.
+pub(crate) fn exposure(path: &Path) -> Result<Option<String>, AgentError> {
+    let found = std::fs::metadata(path).map_err(AgentError::file("read", path))?;
+    let mode = found.mode() & 0o7777;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if mode & !PRIVATE != 0 {
+        return Ok(Some(format!(
+            "{name} has the mode {mode:04o}, not {PRIVATE:04o}"
+        )));
+    }
+    let is_own = found.uid() == rustix::process::geteuid().as_raw();
+    Ok((!is_own).then(|| format!("{name} belongs to user {}", found.uid())))
+}
+
+/// Makes a secret file root's alone, its content untouched.
+pub(crate) fn close(path: &Path) -> Result<(), AgentError> {
+    let owner = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    std::os::unix::fs::chown(path, Some(owner), Some(group))
+        .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE)))
+        .map_err(AgentError::file("close", path))
+}
+
+/// The mode of files that hold secrets.
+const PRIVATE: u32 = 0o600;
+
 /// Puts a symbolic link in place of whatever file or link is there.
 pub(crate) fn link(path: &Path, target: &Path) -> Result<(), AgentError> {
     let parent = path
@@ -179,6 +205,24 @@ pub(crate) fn is_absent(error: &std::io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_others_can_read_is_closed_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sa.key");
+        for (mode, is_exposed) in [
+            (0o640, true),
+            (0o600, false),
+            (0o400, false),
+            (0o4600, true),
+        ] {
+            write(&path, mode, b"secret").unwrap();
+            assert_eq!(exposure(&path).unwrap().is_some(), is_exposed, "{mode:o}");
+            close(&path).unwrap();
+            assert_eq!(exposure(&path).unwrap(), None);
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"secret");
+    }
 
     #[test]
     fn a_written_file_has_its_content_and_mode_and_leaves_nothing_beside_it() {

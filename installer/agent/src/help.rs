@@ -48,23 +48,24 @@ impl AgentError {
 
 fn after_file(path: &Path, kind: ErrorKind) -> String {
     let path = path.display();
-    match kind {
-        ErrorKind::StorageFull => {
-            "free some space on that file system and run the same command again".to_owned()
-        }
-        // Root is refused only by what is set on the file itself.
-        ErrorKind::PermissionDenied => {
-            format!(
-                "`lsattr -d {path}` shows whether it is immutable, `chattr -i {path}` ends that; {AGAIN}"
-            )
-        }
-        ErrorKind::ReadOnlyFilesystem => format!(
-            "`findmnt -T {path}` shows the file system, `dmesg` why it is read-only; `mount -o remount,rw` it, {AGAIN}"
-        ),
-        ErrorKind::ResourceBusy => format!("`fuser -vm {path}` shows who uses it; {AGAIN}"),
-        ErrorKind::NotFound => format!("`ls -la $(dirname {path})` shows what is there; {AGAIN}"),
-        _ => format!("`ls -ld {path}` and `dmesg` may tell more; {AGAIN}"),
+    if kind == ErrorKind::StorageFull {
+        return "free some space on that file system and run the same command again".to_owned();
     }
+    let help = if kind == ErrorKind::PermissionDenied {
+        // Root is refused only by what is set on the file itself.
+        format!("`lsattr -d {path}` shows whether it is immutable, `chattr -i {path}` ends that")
+    } else if kind == ErrorKind::ReadOnlyFilesystem {
+        format!(
+            "`findmnt -T {path}` shows the file system, `dmesg` why it is read-only; `mount -o remount,rw` it"
+        )
+    } else if kind == ErrorKind::ResourceBusy {
+        format!("`fuser -vm {path}` shows who uses it")
+    } else if kind == ErrorKind::NotFound {
+        format!("`ls -la $(dirname {path})` shows what is there")
+    } else {
+        format!("`ls -ld {path}` and `dmesg` may tell more")
+    };
+    format!("{help}; {AGAIN}")
 }
 
 fn after_command(command: &str) -> String {

@@ -35,6 +35,7 @@ impl Journal {
         };
         let mut line = serde_json::to_vec(&entry).expect("an entry has only string keys");
         line.push(b'\n');
+        let is_new = !path.exists();
         let result = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
@@ -42,7 +43,12 @@ impl Journal {
             .open(&path)
             .and_then(|mut file| {
                 file.write_all(&line)?;
-                file.sync_data()
+                file.sync_data()?;
+                if is_new {
+                    // Else the file's name may be lost with the power.
+                    std::fs::File::open(&self.folder)?.sync_all()?;
+                }
+                Ok(())
             });
         result.map_err(AgentError::file("write journal", &path))
     }

@@ -19,6 +19,7 @@ mod netfilter;
 mod probes;
 mod processes;
 mod server;
+mod start_record;
 mod steps;
 mod stored_cluster;
 mod tidy;

@@ -40,7 +40,7 @@ pub async fn serve(
         Channel::Blob(blob) => {
             let store = BlobStore::new(under(&root, paths::BLOB_DIR));
             let failure = store.receive(&blob, &mut reader).await.err();
-            let failure = failure.map(crate::AgentError::into_failure);
+            let failure = failure.map(|error| error.failure());
             write_line(&mut writer, &BlobReceived { failure }).await
         }
         Channel::Control => serve_control(reader, writer, root).await,
@@ -91,7 +91,7 @@ async fn serve_control(
                             .await;
                         let message = match reply {
                             Ok(reply) => AgentMessage::Reply(Box::new(reply)),
-                            Err(error) => AgentMessage::Failed(error.into_failure()),
+                            Err(error) => AgentMessage::Failed(error.failure()),
                         };
                         let _ = sender.send(FromAgent { id, message });
                     });

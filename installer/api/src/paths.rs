@@ -69,6 +69,10 @@ pub const CLUSTER_MARKER: &str = "/var/lib/slipway/cluster";
 /// The cluster file of a cluster that was made without one, by `slipway init`
 /// on this very machine: read while its API server is down.
 pub const CLUSTER_FILE: &str = "/var/lib/slipway/cluster.yaml";
+/// Slipway's own state until the next boot.
+pub const RUN_STATE_DIR: &str = "/run/slipway";
+/// With which files units and static Pods were started, until the next boot.
+pub const START_DIR: &str = "/run/slipway/started";
 /// What was on this host before Slipway came.
 pub const BEFORE_DIR: &str = "/var/lib/slipway/before";
 /// Says that Slipway installed the container runtime, and so may remove it.

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Blob, Check, ClusterFacts, Entry, Failure, HostFacts, HostName, KubernetesVersion,
-    ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId, Sha256Digest, Step,
-    StepId,
+    Arrival, Blob, Check, ClusterFacts, Entry, Event, Failure, HostFacts, HostName,
+    KubernetesVersion, ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId,
+    Sha256Digest, Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -133,6 +133,13 @@ pub enum Request {
     },
     /// Closes the ports that were opened. Answered with [`Reply::Arrivals`].
     CloseListeners,
+    /// Writes down that a run begins or is over. Answered with [`Reply::Done`].
+    NoteRun {
+        /// The run.
+        run: RunId,
+        /// [`Event::RunStarted`] with this host's steps, or [`Event::RunFinished`].
+        event: Box<Event>,
+    },
     /// Takes the host's lock until the channel closes. Answered with [`Reply::Done`].
     Lock {
         /// Who holds it: user@host/pid/run.

@@ -9,6 +9,7 @@ mod fleet;
 mod observe;
 mod probe_hosts;
 mod run_journal;
+mod run_notes;
 mod run_plan;
 mod run_step;
 mod step_error;

@@ -14,6 +14,7 @@ use slipway_bundle::BlobStore;
 use tokio::sync::{mpsc, watch};
 
 use crate::blob_delivery::BlobDelivery;
+use crate::run_notes::RunNotes;
 use crate::run_step::{Hosts, hosts_of, run_step};
 use crate::step_error::StepError;
 use crate::{EngineError, Fleet};
@@ -75,6 +76,7 @@ async fn run_steps(
     let (events, mut event_receiver) = mpsc::unbounded_channel::<(StepId, StepEvent)>();
     let mut stop = request.stop.clone();
     let mut schedule = Schedule::new(request.plan);
+    let notes = RunNotes::new(&request.run, &request.command, request.plan);
     let mut running = FuturesUnordered::new();
     let mut sending = FuturesUnordered::new();
     for host in request.plan.hosts() {
@@ -99,13 +101,14 @@ async fn run_steps(
                     step: planned.id.clone(),
                 });
                 let events = events.clone();
+                let notes = &notes;
                 running.push(async move {
                     let on_event = |event| {
                         let _ = events.send((planned.id.clone(), event));
                     };
                     (
                         planned,
-                        run_step(&request.run, planned, hosts, delivery, &on_event).await,
+                        run_step(&request.run, planned, hosts, delivery, notes, &on_event).await,
                     )
                 });
             }
@@ -238,7 +241,7 @@ fn step_event(step: StepId, event: StepEvent) -> Event {
     }
 }
 
-fn summary(planned: &PlannedStep) -> StepSummary {
+pub(crate) fn summary(planned: &PlannedStep) -> StepSummary {
     StepSummary {
         id: planned.id.clone(),
         host: planned.host.clone(),

@@ -8,6 +8,7 @@ use slipway_api::{Check, Failure, HostName, PlannedStep, RunId, Step};
 use slipway_hosts::Host;
 
 use crate::blob_delivery::BlobDelivery;
+use crate::run_notes::RunNotes;
 use crate::step_error::StepError;
 
 /// The hosts of a run.
@@ -29,9 +30,11 @@ pub(crate) async fn run_step(
     planned: &PlannedStep,
     hosts: &Hosts,
     delivery: &BlobDelivery<'_>,
+    notes: &RunNotes<'_>,
     on_event: &(dyn Fn(StepEvent) + Send + Sync),
 ) -> Result<bool, StepError> {
     let host = find(hosts, &planned.host)?;
+    notes.ensure(&planned.host, host.as_ref()).await?;
     let blobs = planned.step.blobs();
     for (index, blob) in blobs.iter().enumerate() {
         let progress = |sent| {

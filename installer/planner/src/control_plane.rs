@@ -18,6 +18,7 @@ use crate::components::{arguments, environment, options, startup_timeout};
 use crate::install::{add_images, add_install};
 use crate::names::{API_PORT, api_url, control_plane_names, local_api_url};
 use crate::plan_cluster::HostInput;
+use crate::static_pods::{Writers, add_api_server, add_its_clients};
 use crate::worker::{KubeletStart, add_kubelet};
 
 /// How long a component may take to come up, in seconds: kubeadm's
@@ -60,11 +61,12 @@ pub(crate) fn add_control_plane(
     images_here.extend(images.of_node());
     let images = add_images(builder, input, &images_here, &installed)?;
     let marked = std::slice::from_ref(&installed.marker);
-    let kubeconfigs = add_certificates(builder, input, marked);
-    let manifests = add_manifests(builder, input, &installed.all)?;
+    let mut writers = add_certificates(builder, input, marked);
+    let data = add_manifests(builder, input, &installed.all, &mut writers)?;
 
     let mut needs = installed.all.clone();
-    needs.extend(images.iter().chain(&kubeconfigs).chain(&manifests).cloned());
+    needs.extend(images.into_iter().chain(data));
+    needs.extend(writers.values().cloned());
     let start = KubeletStart {
         server: local_api_url(input.host),
         needs: &needs,
@@ -77,12 +79,10 @@ pub(crate) fn add_control_plane(
             timeout_seconds: u64::from(startup_timeout(input.spec)),
         })
     };
-    let ready = builder.add(
-        host,
-        Phase::WaitControlPlane,
-        wait(Condition::ApiServerReady),
-        &[kubelet],
-    );
+    let pods = add_api_server(builder, input, &writers, &kubelet);
+    let ready = wait(Condition::ApiServerReady);
+    let ready = builder.add_rerun(host, Phase::WaitControlPlane, ready, &[kubelet], &pods);
+    add_its_clients(builder, input, &writers, &ready);
 
     // Nobody but system:masters may do anything before this binding exists.
     let admins = ClusterAdmins {}
@@ -128,7 +128,7 @@ fn add_certificates(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
     marked: &[StepId],
-) -> Vec<StepId> {
+) -> Writers {
     let host = &input.host.name;
     let configuration = &input.spec.cluster_configuration;
     let algorithm = configuration.encryption_algorithm.clone();
@@ -155,7 +155,7 @@ fn add_certificates(
         input.host,
         input.release.kubelet_client_is_admin,
     );
-    let mut done: Vec<StepId> = Vec::new();
+    let mut writers = Writers::new();
     for name in CERTIFICATES.into_iter().filter(|name| is_wanted(name)) {
         let authority = match name {
             "apiserver" | "apiserver-kubelet-client" => "ca",
@@ -169,17 +169,15 @@ fn add_certificates(
             validity_seconds,
         });
         let authority = authorities[authority].clone();
-        done.push(builder.add_rerun(host, Phase::Certs, step, &[], &[authority]));
+        let id = builder.add_rerun(host, Phase::Certs, step, &[], &[authority]);
+        writers.insert(name.to_owned(), id);
     }
     let key = EnsureServiceAccountKey {
         algorithm: algorithm.clone(),
     };
-    done.push(builder.add(
-        host,
-        Phase::Certs,
-        Step::EnsureServiceAccountKey(key),
-        marked,
-    ));
+    let key = Step::EnsureServiceAccountKey(key);
+    let key = builder.add(host, Phase::Certs, key, marked);
+    writers.insert("sa".to_owned(), key);
     let public = api_url(input.spec);
     let local = local_api_url(input.host);
     for (name, server) in [
@@ -194,23 +192,26 @@ fn add_certificates(
             cluster_name: configuration.cluster_name.clone(),
             algorithm: algorithm.clone(),
             validity_seconds,
+            // kubeadm advises to keep it somewhere else.
+            only_at_first: name == "super-admin",
         });
-        done.push(builder.add_rerun(
-            host,
-            Phase::Kubeconfig,
-            step,
-            &[],
-            &[authorities["ca"].clone()],
-        ));
+        let authority = [authorities["ca"].clone()];
+        let id = builder.add_rerun(host, Phase::Kubeconfig, step, &[], &authority);
+        writers.insert(name.to_owned(), id);
     }
-    done
+    let authorities = authorities.into_iter();
+    writers.extend(authorities.map(|(name, id)| (name.to_owned(), id)));
+    writers
 }
 
+/// Adds the manifests to what is written, and returns the step that makes
+/// etcd's data folder.
 fn add_manifests(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
     needs: &[StepId],
-) -> Result<Vec<StepId>, PlanError> {
+    writers: &mut Writers,
+) -> Result<Option<StepId>, PlanError> {
     let spec = input.spec;
     let configuration = &spec.cluster_configuration;
     let address = input.host.node_ip.to_string();
@@ -252,14 +253,14 @@ fn add_manifests(
         ),
         (Phase::ControlPlane, "kube-scheduler", scheduler.render()),
     ];
-    let mut done = Vec::new();
+    let mut folder = None;
     if let (Etcd::Local(etcd), Some(image)) = (&configuration.etcd, input.images().etcd()) {
         let data = EnsureDirectory {
             path: etcd.data_dir.clone(),
             mode: 0o700,
         };
         let data = Step::EnsureDirectory(data);
-        done.push(builder.add(&input.host.name, Phase::Etcd, data, needs));
+        folder = Some(builder.add(&input.host.name, Phase::Etcd, data, needs));
         let pod = EtcdPod {
             image: image.to_string(),
             node_name: input.host.node_name().to_owned(),
@@ -278,9 +279,10 @@ fn add_manifests(
         let text = text.map_err(|source| PlanError::Render { what: name, source })?;
         let path = format!("{}/{name}.yaml", paths::MANIFESTS_DIR);
         let step = Step::WriteFile(WriteFile::new(path, 0o600, text));
-        done.push(builder.add(&input.host.name, phase, step, needs));
+        let id = builder.add(&input.host.name, phase, step, needs);
+        writers.insert(name.to_owned(), id);
     }
-    Ok(done)
+    Ok(folder)
 }
 
 /// Returns how the API server reaches etcd.

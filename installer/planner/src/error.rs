@@ -13,6 +13,16 @@ pub enum PlanError {
         /// The host.
         host: HostName,
     },
+    /// A container runtime is there that images cannot be brought to.
+    #[error("{host} has {runtime} at {socket}, and this build works with containerd")]
+    UnsupportedRuntime {
+        /// The host.
+        host: HostName,
+        /// The runtime's name, as it gives it.
+        runtime: String,
+        /// Its socket.
+        socket: String,
+    },
     /// Several control-plane nodes are asked for.
     #[error("the file has {count} control-plane hosts, and this build brings up one")]
     SeveralControlPlanes {
@@ -80,6 +90,10 @@ impl PlanError {
             Self::HostNotReached { host } => {
                 Some(format!("mend the connection to {host}, or take the host out of the file"))
             }
+            Self::UnsupportedRuntime { .. } => Some(
+                "write `runtime: { adopt: false }` below `spec`: containerd is installed beside it, and the kubelet uses that"
+                    .to_owned(),
+            ),
             Self::SeveralControlPlanes { .. } => {
                 Some("keep one host with `role: control-plane` in the file".to_owned())
             }

@@ -19,6 +19,10 @@ const CNI_CONFIG: &str = "10-flannel.conflist";
 /// flannel's own state, until the next boot.
 const FLANNEL_RUN_DIR: &str = "/run/flannel";
 
+/// Kernel modules, which kube-proxy's pod mounts: containerd makes the folder on
+/// hosts that have none.
+const MODULES_DIR: &str = "/lib/modules";
+
 /// Links that Kubernetes' addons make, and the bridge that flannel delegates to.
 pub(crate) const LINKS: [&str; 5] = [
     "cni0",
@@ -116,7 +120,7 @@ const CNI_STATE: [&str; 5] = [
 const RUNTIME_PROGRAMS: [&str; 4] = ["containerd", "containerd-shim-runc-v2", "ctr", "runc"];
 
 /// Folders that the node's programs make or fill.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "/opt/cni",
     paths::CNI_BIN_DIR,
     "/etc/cni",
@@ -125,6 +129,7 @@ const FOLDERS: [&str; 11] = [
     paths::KUBERNETES_DIR,
     paths::KUBELET_DIR,
     "/usr/libexec/kubernetes",
+    MODULES_DIR,
     "/var/log/pods",
     "/var/log/containers",
     "/etc/systemd/system/kubelet.service.d",
@@ -200,6 +205,7 @@ pub(crate) fn node_files(spec: &ClusterSpec, role: Role) -> Vec<Step> {
         Step::RemoveFiles(files(paths::PKI_DIR, &PKI_FILES)),
         Step::RemoveFiles(files(paths::KUBERNETES_DIR, &KUBERNETES_FILES)),
         empty_folders("/usr/libexec/kubernetes"),
+        empty_folders(MODULES_DIR),
     ]);
     steps.extend(["/var/log/pods", "/var/log/containers"].map(everything));
     steps

@@ -38,6 +38,7 @@ pub(crate) fn add_install(
     input: &HostInput<'_>,
 ) -> Result<Installed, PlanError> {
     let host = &input.host.name;
+    check_runtime(input)?;
     let marker = add_marker(builder, input);
     let marker = [add_leftover_removal(builder, input, marker)];
     let mut all = add_kernel(builder, input.spec, host, &marker);
@@ -109,6 +110,24 @@ pub(crate) fn add_install(
     })
 }
 
+/// The runtime whose own interface takes images.
+const CONTAINERD: &str = "containerd";
+
+/// Fails where a runtime is to be adopted that images cannot be brought to. One
+/// that does not even tell its name is preflight's to judge.
+fn check_runtime(input: &HostInput<'_>) -> Result<(), PlanError> {
+    let runtime = input.facts.runtime.as_ref();
+    let is_other = |name: &str| !name.is_empty() && name != CONTAINERD;
+    match runtime.filter(|it| adopted_socket(input).is_some() && is_other(&it.name)) {
+        None => Ok(()),
+        Some(runtime) => Err(PlanError::UnsupportedRuntime {
+            host: input.host.name.clone(),
+            runtime: runtime.name.clone(),
+            socket: runtime.socket.clone(),
+        }),
+    }
+}
+
 /// Remembers what the host has, then marks it as this cluster's.
 fn add_marker(builder: &mut PlanBuilder, input: &HostInput<'_>) -> StepId {
     let host = &input.host.name;
@@ -136,12 +155,16 @@ pub(crate) fn add_images(
     installed: &Installed,
 ) -> Result<Vec<StepId>, PlanError> {
     let socket = runtime_socket(input);
+    // Slipway's own configuration names this very image.
+    let is_adopted = adopted_socket(input).is_some();
+    let pause = input.images().pause();
     let import = |reference: &ImageReference| {
         let image = input.manifest.image(reference, input.facts.architecture);
         let image = image.ok_or_else(|| not_in_bundle(input, &format!("image {reference}")))?;
         let step = Step::ImportImage(ImportImage {
             image: image.clone(),
             socket: socket.clone(),
+            is_sandbox: is_adopted && *reference == pause,
         });
         let needs = [installed.runtime.clone()];
         Ok(builder.add(&input.host.name, Phase::Images, step, &needs))

@@ -20,6 +20,7 @@ mod plan_here;
 mod plan_removal;
 pub mod preflight;
 mod skipped_phases;
+mod static_pods;
 mod suit_machine;
 mod worker;
 

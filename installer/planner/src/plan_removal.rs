@@ -269,6 +269,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     // still counts as this cluster's. The record of what was before goes last,
     // for without it files that were put back would look like Slipway's.
     let last = [
+        paths::RUN_STATE_DIR,
         paths::PENDING_DIR,
         paths::CLUSTER_FILE,
         paths::BLOB_DIR,

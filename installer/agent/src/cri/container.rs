@@ -1,20 +1,24 @@
 //! Containers as a container runtime has them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_cri::v1 as api;
 
-use super::client::call;
+use super::client::{call, call_within};
 use super::pod_sandbox::time;
 use super::{CriClient, CriError};
 
 /// The label that carries the container's name in its pod.
-pub(super) const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
+const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
 /// The label that carries the pod's namespace.
-pub(super) const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
+const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 /// The label that carries the pod's name.
 const POD_NAME_LABEL: &str = "io.kubernetes.pod.name";
+
+/// What a runtime gets beyond a container's own grace.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
 
 /// A container as a container runtime has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +87,38 @@ impl CriClient {
         self.containers_labelled(HashMap::new()).await
     }
 
+    /// Returns the containers of a control-plane component such as
+    /// `kube-apiserver`, also those that ended.
+    ///
+    /// # Errors
+    /// The runtime does not answer or refuses.
+    pub async fn component_containers(&self, component: &str) -> Result<Vec<Container>, CriError> {
+        let labels = HashMap::from([
+            (CONTAINER_NAME_LABEL.to_owned(), component.to_owned()),
+            (POD_NAMESPACE_LABEL.to_owned(), "kube-system".to_owned()),
+        ]);
+        self.containers_labelled(labels).await
+    }
+
+    /// Ends a container; one that lives longer than `grace` is killed.
+    ///
+    /// # Errors
+    /// The runtime does not answer or refuses.
+    pub async fn stop_container(&self, id: &str, grace: Duration) -> Result<(), CriError> {
+        let request = api::StopContainerRequest {
+            container_id: id.to_owned(),
+            timeout: i64::try_from(grace.as_secs()).unwrap_or(i64::MAX),
+        };
+        let mut runtime = self.runtime();
+        let stopped = runtime.stop_container(request);
+        match call_within(grace + STOP_MARGIN, "stop a container", stopped).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
     /// Returns the containers that have all these labels.
-    pub(super) async fn containers_labelled(
+    async fn containers_labelled(
         &self,
         label_selector: HashMap<String, String>,
     ) -> Result<Vec<Container>, CriError> {

@@ -1,6 +1,5 @@
 //! The last lines that a container said, for error reports.
 
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -8,7 +7,6 @@ use k8s_cri::v1 as api;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, SeekFrom};
 
 use super::client::call;
-use super::container::{CONTAINER_NAME_LABEL, POD_NAMESPACE_LABEL};
 use super::{ContainerState, CriClient, CriError};
 
 /// How much of a log's end is looked at.
@@ -35,11 +33,7 @@ impl CriClient {
         component: &str,
         lines: usize,
     ) -> Result<Option<LogTail>, CriError> {
-        let labels = HashMap::from([
-            (CONTAINER_NAME_LABEL.to_owned(), component.to_owned()),
-            (POD_NAMESPACE_LABEL.to_owned(), "kube-system".to_owned()),
-        ]);
-        let containers = self.containers_labelled(labels).await?;
+        let containers = self.component_containers(component).await?;
         let newest = containers.into_iter().max_by_key(|c| c.created_at);
         let Some(newest) = newest else {
             return Ok(None);

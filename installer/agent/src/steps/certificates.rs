@@ -36,12 +36,15 @@ pub(super) fn check_authority(
         "use the existing certificate authority {}",
         step.name
     )))?;
-    Ok(Check::Satisfied)
+    Ok(needed(files::exposure(&pair_paths(name, context).1)?))
 }
 
 pub(super) fn apply_authority(step: &EnsureAuthority, context: &Context) -> Result<(), AgentError> {
     let name = certificate_name(&step.name)?;
     let (certificate_path, key_path) = pair_paths(name, context);
+    if certificate_path.exists() && key_path.exists() {
+        return files::close(&key_path);
+    }
     if certificate_path.exists() {
         // A CA without its key must never be replaced: everything it signed would die with it.
         return Err(AgentError::Blocked {
@@ -74,9 +77,10 @@ pub(super) fn check_service_account(
     context: &Context,
 ) -> Result<Check, AgentError> {
     let (public, private) = service_account_paths(context);
-    Ok(needed(
-        (!public.exists() || !private.exists()).then_some("it is not there"),
-    ))
+    if !public.exists() || !private.exists() {
+        return Ok(needed(Some("it is not there")));
+    }
+    Ok(needed(files::exposure(&private)?))
 }
 
 pub(super) fn apply_service_account(
@@ -84,6 +88,9 @@ pub(super) fn apply_service_account(
     context: &Context,
 ) -> Result<(), AgentError> {
     let (public, private) = service_account_paths(context);
+    if public.exists() && private.exists() {
+        return files::close(&private);
+    }
     let doing = "make the service account key pair";
     let key = match files::read_text(&private)? {
         Some(text) => PrivateKey::from_pem(&text),
@@ -98,19 +105,31 @@ pub(super) fn check_certificate(
     step: &EnsureCertificate,
     context: &Context,
 ) -> Result<Check, AgentError> {
+    if let Some(because) = certificate_fault(step, context)? {
+        return Ok(needed(Some(because)));
+    }
+    let (_, key) = pair_paths(certificate_name(&step.name)?, context);
+    Ok(needed(files::exposure(&key)?))
+}
+
+/// Returns why a certificate must be issued anew; none if it serves.
+fn certificate_fault(
+    step: &EnsureCertificate,
+    context: &Context,
+) -> Result<Option<String>, AgentError> {
     let (name, profile) = certificate_profile(step)?;
     let (certificate, key) = pair_paths(name, context);
     let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?)
     else {
-        return Ok(needed(Some("it is not there")));
+        return Ok(Some("it is not there".to_owned()));
     };
     let authority = files::read_text(&authority_paths(name, context)?.0)?;
-    Ok(needed(why_unfit(
+    Ok(why_unfit(
         &certificate,
         &key,
         authority.as_deref(),
         &profile,
-    )))
+    ))
 }
 
 pub(super) fn apply_certificate(
@@ -119,6 +138,9 @@ pub(super) fn apply_certificate(
 ) -> Result<(), AgentError> {
     let (name, profile) = certificate_profile(step)?;
     let (certificate_path, key_path) = pair_paths(name, context);
+    if certificate_fault(step, context)?.is_none() {
+        return files::close(&key_path);
+    }
     let authority = load_authority(name, context)?;
     let validity = Duration::from_secs(step.validity_seconds);
     let (key, certificate) = algorithm(&step.algorithm)
@@ -136,33 +158,45 @@ pub(super) fn check_kubeconfig(
     step: &EnsureKubeconfig,
     context: &Context,
 ) -> Result<Check, AgentError> {
+    let path = kubeconfig_path(kubeconfig_name(&step.name)?, context);
+    let is_late = step.only_at_first && context.at(paths::KUBELET_CONF).exists();
+    if is_late && !path.exists() {
+        return Ok(Check::Satisfied);
+    }
+    match kubeconfig_fault(step, context)? {
+        Some(because) => Ok(needed(Some(because))),
+        None => Ok(needed(files::exposure(&path)?)),
+    }
+}
+
+/// Returns why a kubeconfig must be written anew; none if it serves.
+fn kubeconfig_fault(
+    step: &EnsureKubeconfig,
+    context: &Context,
+) -> Result<Option<String>, AgentError> {
     let name = kubeconfig_name(&step.name)?;
+    let because = |text: &str| Ok(Some(text.to_owned()));
     let Some(text) = files::read_text(&kubeconfig_path(name, context))? else {
-        return Ok(needed(Some("it is not there")));
+        return because("it is not there");
     };
     let Ok(found) = Kubeconfig::parse(&text) else {
-        return Ok(needed(Some("it cannot be read")));
+        return because("it cannot be read");
     };
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     if found.server != step.server {
-        return Ok(needed(Some(format!(
+        return Ok(Some(format!(
             "it names {}, not {}",
             found.server, step.server
-        ))));
+        )));
     }
     if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
-        return Ok(needed(Some("it trusts another certificate authority")));
+        return because("it trusts another certificate authority");
     }
     let Credentials::Embedded { cert_pem, key_pem } = &found.credentials else {
-        return Ok(needed(Some("it has no certificate inside")));
+        return because("it has no certificate inside");
     };
     let profile = name.profile("");
-    Ok(needed(why_unfit(
-        cert_pem,
-        key_pem,
-        authority.as_deref(),
-        &profile,
-    )))
+    Ok(why_unfit(cert_pem, key_pem, authority.as_deref(), &profile))
 }
 
 pub(super) fn apply_kubeconfig(
@@ -170,6 +204,9 @@ pub(super) fn apply_kubeconfig(
     context: &Context,
 ) -> Result<(), AgentError> {
     let name = kubeconfig_name(&step.name)?;
+    if kubeconfig_fault(step, context)?.is_none() {
+        return files::close(&kubeconfig_path(name, context));
+    }
     let authority = load_authority(CertificateName::Apiserver, context)?;
     let doing = || AgentError::pki(format!("write kubeconfig {}.conf", step.name));
     let profile = name.profile("");
@@ -296,4 +333,101 @@ fn certificate_profile(
     });
     let profile = profile.map_err(AgentError::pki(format!("name certificate {}", step.name)))?;
     Ok((name, profile))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_api::protocol::Attachment;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    fn context(root: &Path) -> Context {
+        let events = tokio::sync::mpsc::unbounded_channel().0;
+        let context = Context::new(root, events, Attachment::default());
+        let step = EnsureAuthority {
+            name: "ca".to_owned(),
+            algorithm: "ECDSA-P256".to_owned(),
+            validity_seconds: 3600,
+        };
+        apply_authority(&step, &context).unwrap();
+        assert_eq!(check_authority(&step, &context).unwrap(), Check::Satisfied);
+        context
+    }
+
+    fn kubeconfig(name: &str) -> EnsureKubeconfig {
+        EnsureKubeconfig {
+            name: name.to_owned(),
+            server: "https://192.0.2.11:6443".to_owned(),
+            cluster_name: "kubernetes".to_owned(),
+            algorithm: "ECDSA-P256".to_owned(),
+            validity_seconds: 3600,
+            only_at_first: name == "super-admin",
+        }
+    }
+
+    fn is_needed(step: &EnsureKubeconfig, context: &Context) -> bool {
+        matches!(
+            check_kubeconfig(step, context).unwrap(),
+            Check::Needed { .. }
+        )
+    }
+
+    #[test]
+    fn a_kubeconfig_that_was_opened_to_others_is_closed_and_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        let step = kubeconfig("scheduler");
+        apply_kubeconfig(&step, &context).unwrap();
+        let path = context.at("/etc/kubernetes/scheduler.conf");
+        let before = std::fs::read(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let Check::Needed { because } = check_kubeconfig(&step, &context).unwrap() else {
+            panic!("others can read it");
+        };
+        assert_eq!(because, "scheduler.conf has the mode 0644, not 0600");
+        apply_kubeconfig(&step, &context).unwrap();
+        assert!(!is_needed(&step, &context));
+        assert_eq!(std::fs::read(&path).unwrap(), before, "its key is the same");
+    }
+
+    #[test]
+    fn an_authority_s_key_that_others_can_read_is_closed_and_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        let path = context.at("/etc/kubernetes/pki/ca.key");
+        let before = std::fs::read(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let step = EnsureAuthority {
+            name: "ca".to_owned(),
+            algorithm: "ECDSA-P256".to_owned(),
+            validity_seconds: 3600,
+        };
+        assert!(matches!(
+            check_authority(&step, &context).unwrap(),
+            Check::Needed { .. }
+        ));
+        apply_authority(&step, &context).unwrap();
+        assert_eq!(check_authority(&step, &context).unwrap(), Check::Satisfied);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn the_super_administrator_s_kubeconfig_is_made_once_and_stays_away() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        let step = kubeconfig("super-admin");
+        assert!(is_needed(&step, &context), "nothing has started yet");
+        apply_kubeconfig(&step, &context).unwrap();
+        files::write(
+            &context.at(paths::KUBELET_CONF),
+            SECRET,
+            b"the kubelet has started",
+        )
+        .unwrap();
+        assert!(!is_needed(&step, &context));
+        std::fs::remove_file(context.at(paths::SUPER_ADMIN_CONF)).unwrap();
+        assert!(!is_needed(&step, &context), "whoever took it away meant it");
+        assert!(is_needed(&kubeconfig("admin"), &context));
+    }
 }

@@ -24,41 +24,68 @@ pub(super) fn check_client(
     step: &EnsureKubeletClient,
     context: &Context,
 ) -> Result<Check, AgentError> {
+    if let Some(because) = client_fault(step, context)? {
+        return Ok(needed(Some(because)));
+    }
+    exposed(&client_secrets(context))
+}
+
+/// Returns the files that hold the client's key or lead to it.
+fn client_secrets(context: &Context) -> [PathBuf; 2] {
+    let pair = context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT);
+    [context.at(paths::KUBELET_CONF), pair]
+}
+
+/// Says which of these files others than root can get at.
+fn exposed(paths: &[PathBuf]) -> Result<Check, AgentError> {
+    for path in paths {
+        if let Some(because) = files::exposure(path)? {
+            return Ok(needed(Some(because)));
+        }
+    }
+    Ok(Check::Satisfied)
+}
+
+/// Returns why a kubelet's client certificate must be issued anew; none if it serves.
+fn client_fault(
+    step: &EnsureKubeletClient,
+    context: &Context,
+) -> Result<Option<String>, AgentError> {
+    let because = |text: &str| Ok(Some(text.to_owned()));
     let Some(text) = files::read_text(&context.at(paths::KUBELET_CONF))? else {
-        return Ok(needed(Some("kubelet.conf is not there")));
+        return because("kubelet.conf is not there");
     };
     let Ok(found) = Kubeconfig::parse(&text) else {
-        return Ok(needed(Some("kubelet.conf cannot be read")));
+        return because("kubelet.conf cannot be read");
     };
     if found.server != step.server {
-        return Ok(needed(Some(format!(
+        return Ok(Some(format!(
             "kubelet.conf names {}, not {}",
             found.server, step.server
-        ))));
+        )));
     }
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
-        return Ok(needed(Some(
-            "kubelet.conf trusts another certificate authority",
-        )));
+        return because("kubelet.conf trusts another certificate authority");
     }
     let Some(pair) = files::read_text(&context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT))?
     else {
-        return Ok(needed(Some("the client certificate is not there")));
+        return because("the client certificate is not there");
     };
     let profile = client_profile(&step.node_name);
-    Ok(needed(why_unfit(
-        &pair,
-        &pair,
-        authority.as_deref(),
-        &profile,
-    )))
+    Ok(why_unfit(&pair, &pair, authority.as_deref(), &profile))
 }
 
 pub(super) fn apply_client(
     step: &EnsureKubeletClient,
     context: &Context,
 ) -> Result<(), AgentError> {
+    if client_fault(step, context)?.is_none() {
+        client_secrets(context)
+            .iter()
+            .try_for_each(|path| files::close(path))?;
+        return forget_pending("client", context);
+    }
     let (certificate, authority) = signed(&context.attachment)?;
     let key = pending_key(&pending_path("client", context), certificate)?;
     let folder = context.at(paths::KUBELET_PKI_DIR);
@@ -93,22 +120,40 @@ pub(super) fn check_serving(
     step: &EnsureKubeletServing,
     context: &Context,
 ) -> Result<Check, AgentError> {
+    match serving_fault(step, context)? {
+        Some(because) => Ok(needed(Some(because))),
+        None => exposed(&[serving_paths(context).1]),
+    }
+}
+
+/// Returns why a serving certificate must be issued anew; none if it serves.
+fn serving_fault(
+    step: &EnsureKubeletServing,
+    context: &Context,
+) -> Result<Option<String>, AgentError> {
     let (certificate, key) = serving_paths(context);
     let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?)
     else {
-        return Ok(needed(Some("it is not there")));
+        return Ok(Some("it is not there".to_owned()));
     };
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     let profile = serving_profile(step);
-    Ok(needed(why_unfit(
+    Ok(why_unfit(
         &certificate,
         &key,
         authority.as_deref(),
         &profile,
-    )))
+    ))
 }
 
-pub(super) fn apply_serving(_: &EnsureKubeletServing, context: &Context) -> Result<(), AgentError> {
+pub(super) fn apply_serving(
+    step: &EnsureKubeletServing,
+    context: &Context,
+) -> Result<(), AgentError> {
+    if serving_fault(step, context)?.is_none() {
+        files::close(&serving_paths(context).1)?;
+        return forget_pending("serving", context);
+    }
     let (certificate, _) = signed(&context.attachment)?;
     let key = pending_key(&pending_path("serving", context), certificate)?;
     let (certificate_path, key_path) = serving_paths(context);
@@ -238,7 +283,10 @@ fn pending_key(
 
 fn forget_pending(kind: &str, context: &Context) -> Result<(), AgentError> {
     let path = pending_path(kind, context);
-    std::fs::remove_file(&path).map_err(AgentError::file("delete", &path))
+    match std::fs::remove_file(&path) {
+        Err(error) if !files::is_absent(&error) => Err(AgentError::file("delete", &path)(error)),
+        _ => Ok(()),
+    }
 }
 
 fn pending_path(kind: &str, context: &Context) -> PathBuf {

@@ -13,6 +13,7 @@ mod namespaces;
 mod pods;
 mod removal;
 mod rules;
+mod static_pods;
 mod system;
 mod units;
 mod wait_for;
@@ -40,6 +41,7 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::LoadModules(step) => Ok(system::check_modules(step)),
         Step::SetSysctls(step) => system::check_sysctls(step, context),
         Step::EnsureUnit(step) => units::check_unit(step, context).await,
+        Step::EnsureStaticPod(step) => static_pods::check_static_pod(step, context).await,
         Step::ImportImage(step) => images::check_image(step).await,
         Step::EnsureAuthority(step) => certificates::check_authority(step, context),
         Step::EnsureServiceAccountKey(step) => certificates::check_service_account(step, context),
@@ -93,6 +95,7 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::LoadModules(step) => system::apply_modules(step).await,
         Step::SetSysctls(step) => system::apply_sysctls(step, context),
         Step::EnsureUnit(step) => units::apply_unit(step, context).await,
+        Step::EnsureStaticPod(step) => static_pods::apply_static_pod(step, context).await,
         Step::ImportImage(step) => images::apply_image(step, context).await,
         Step::EnsureAuthority(step) => certificates::apply_authority(step, context),
         Step::EnsureServiceAccountKey(step) => certificates::apply_service_account(step, context),

@@ -38,7 +38,7 @@ pub(super) async fn apply_pods(step: &RemovePods, context: &Context) -> Result<(
         let _ = command::run("systemctl", &["reset-failed", unit]).await;
         match command::run("systemctl", &["start", unit]).await {
             Ok(_) => client = connect(step, context).await?,
-            Err(error) => context.log(error.into_failure().to_string()),
+            Err(error) => context.log(error.failure().to_string()),
         }
     }
     let Some(client) = client else {

@@ -1,14 +1,14 @@
 //! systemd units: running with their files as they are, or stopped.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use slipway_api::Check;
 use slipway_api::step::{EnsureUnit, ForgetUnits, StopUnit};
 
 use super::needed;
 use crate::context::Context;
+use crate::start_record::StartRecord;
 use crate::{AgentError, command};
 
 pub(super) async fn check_unit(step: &EnsureUnit, context: &Context) -> Result<Check, AgentError> {
@@ -21,16 +21,18 @@ pub(super) async fn check_unit(step: &EnsureUnit, context: &Context) -> Result<C
     if !is("UnitFileState", "enabled") {
         return Ok(needed(Some("it is not enabled")));
     }
+    let (name, instance) = (&step.unit, invocation(&unit));
     let started = started_at(&unit);
-    for file in &step.files {
-        let changed = std::fs::metadata(context.at(file)).ok().map(|found| {
-            UNIX_EPOCH + Duration::new(found.ctime().unsigned_abs(), found.ctime_nsec() as u32)
-        });
-        if changed > started {
-            return Ok(needed(Some(format!("{file} changed after it started"))));
-        }
-    }
-    Ok(Check::Satisfied)
+    let changed = StartRecord::changed(name, instance, started, &step.files, context)?;
+    let because = changed.first();
+    Ok(needed(
+        because.map(|file| format!("{file} changed after it started")),
+    ))
+}
+
+/// Returns systemd's name for this very start of a unit.
+fn invocation(unit: &BTreeMap<String, String>) -> &str {
+    unit.get("InvocationID").map_or("", String::as_str)
 }
 
 pub(super) async fn apply_unit(step: &EnsureUnit, context: &Context) -> Result<(), AgentError> {
@@ -38,12 +40,16 @@ pub(super) async fn apply_unit(step: &EnsureUnit, context: &Context) -> Result<(
     command::run("systemctl", &["enable", &step.unit]).await?;
     // A unit that failed too often stays down until its counter is cleared.
     let _ = command::run("systemctl", &["reset-failed", &step.unit]).await;
+    // Looked at before: what is written while it starts is read or not.
+    let record = StartRecord::look(&step.files, context);
     let restarted = command::run("systemctl", &["restart", &step.unit]).await;
     if restarted.is_err() {
         let lines = journal_tail(&step.unit).await;
         lines.into_iter().for_each(|line| context.log(line));
     }
-    restarted.map(drop)
+    restarted?;
+    let unit = show(&step.unit).await?;
+    record.save(&step.unit, invocation(&unit), context)
 }
 
 pub(super) async fn check_stopped(step: &StopUnit) -> Result<Check, AgentError> {
@@ -135,7 +141,7 @@ pub(crate) async fn is_active(unit: &str) -> bool {
 }
 
 /// What is asked of systemd about a unit.
-const PROPERTIES: &str = "--property=ActiveState,UnitFileState,FragmentPath,NeedDaemonReload,ExecMainStartTimestampMonotonic";
+const PROPERTIES: &str = "--property=ActiveState,UnitFileState,FragmentPath,NeedDaemonReload,InvocationID,ExecMainStartTimestampMonotonic";
 
 async fn show(unit: &str) -> Result<BTreeMap<String, String>, AgentError> {
     let text = command::run("systemctl", &["show", PROPERTIES, unit]).await?;

@@ -1,5 +1,6 @@
 //! Waits for conditions, and says what is missing while it waits.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use slipway_api::step::{Condition, WaitFor};
@@ -17,8 +18,6 @@ use crate::kubernetes::{ApiCondition, Observation};
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(5);
-/// Where the kubelet answers its health check. Source: kubelet's default `healthzPort`.
-const KUBELET_HEALTH: &str = "127.0.0.1:10248";
 
 /// How many log lines of a component a failure shows.
 const LOG_LINES: usize = 10;
@@ -54,7 +53,7 @@ pub(super) async fn apply_condition(step: &WaitFor, context: &Context) -> Result
 async fn missing(condition: &Condition, context: &Context) -> Option<String> {
     let look = async {
         match condition {
-            Condition::KubeletHealthy => kubelet_missing().await,
+            Condition::KubeletHealthy => kubelet_missing(context).await,
             Condition::ApiServerReady => api_server_missing(context).await,
             Condition::NodeRegistered { node } => {
                 observed(
@@ -85,7 +84,7 @@ async fn observed(condition: &ApiCondition, context: &Context) -> Option<String>
     match cluster::observe(condition, context).await {
         Ok(Observation::Met) => None,
         Ok(Observation::NotYet(seen)) => Some(seen),
-        Err(error) => Some(error.into_failure().to_string()),
+        Err(error) => Some(error.failure().to_string()),
     }
 }
 
@@ -103,12 +102,18 @@ async fn api_server_missing(context: &Context) -> Option<String> {
     ready
         .await
         .err()
-        .map(|error: AgentError| error.into_failure().to_string())
+        .map(|error: AgentError| error.failure().to_string())
 }
 
-async fn kubelet_missing() -> Option<String> {
+async fn kubelet_missing(context: &Context) -> Option<String> {
+    let text = std::fs::read_to_string(context.at(paths::KUBELET_CONFIG)).unwrap_or_default();
+    let Some(address) = kubelet_health(&text) else {
+        // Without a health check there is only what systemd knows.
+        let is_active = units::is_active("kubelet.service").await;
+        return (!is_active).then(|| "kubelet.service is not active".to_owned());
+    };
     let asked = async {
-        let mut stream = TcpStream::connect(KUBELET_HEALTH).await?;
+        let mut stream = TcpStream::connect(address).await?;
         stream
             .write_all(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
             .await?;
@@ -132,6 +137,44 @@ async fn kubelet_missing() -> Option<String> {
     }
 }
 
+/// Where a kubelet answers its health check, as its configuration says; none
+/// where it answers none.
+fn kubelet_health(configuration: &str) -> Option<SocketAddr> {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Health {
+        healthz_port: Option<u16>,
+        healthz_bind_address: Option<IpAddr>,
+    }
+    let health: Health = serde_saphyr::from_str(configuration).unwrap_or_default();
+    // Source: the kubelet's own defaults.
+    let port = health.healthz_port.unwrap_or(10248);
+    let address = match health.healthz_bind_address {
+        Some(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(address) if !address.is_unspecified() => address,
+        Some(_) | None => Ipv4Addr::LOCALHOST.into(),
+    };
+    (port != 0).then(|| SocketAddr::new(address, port))
+}
+
+/// Returns what control-plane components said last; where they said nothing,
+/// what the kubelet did, which starts them.
+pub(super) async fn component_logs(socket: &str, components: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Ok(client) = CriClient::connect(socket.as_ref()).await {
+        for component in components {
+            if let Ok(Some(tail)) = client.container_logs_tail(component, LOG_LINES).await {
+                lines.push(format!("{component} ({}):", tail.state));
+                lines.extend(tail.lines);
+            }
+        }
+    }
+    if lines.is_empty() {
+        lines = units::journal_tail("kubelet.service").await;
+    }
+    lines
+}
+
 /// Returns the error of a wait, with the log that explains it.
 async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
     let (log_tail, help) = match &step.condition {
@@ -139,24 +182,10 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
             units::journal_tail("kubelet.service").await,
             "journalctl -u kubelet",
         ),
-        Condition::ApiServerReady => {
-            let mut lines = Vec::new();
-            if let Ok(client) = CriClient::connect(paths::CONTAINERD_SOCKET.as_ref()).await {
-                for component in COMPONENTS {
-                    if let Ok(Some(tail)) = client.container_logs_tail(component, LOG_LINES).await {
-                        lines.push(format!("{component} ({}):", tail.state));
-                        lines.extend(tail.lines);
-                    }
-                }
-            }
-            if lines.is_empty() {
-                lines = units::journal_tail("kubelet.service").await;
-            }
-            (
-                lines,
-                "journalctl -u kubelet, and the files in /var/log/pods",
-            )
-        }
+        Condition::ApiServerReady => (
+            component_logs(paths::CONTAINERD_SOCKET, &COMPONENTS).await,
+            "journalctl -u kubelet, and the files in /var/log/pods",
+        ),
         Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => (
             Vec::new(),
             "journalctl -u kubelet on that node, and kubectl describe node",
@@ -169,5 +198,28 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
         seen,
         log_tail,
         help: format!("look at: {help}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kubelet_s_health_check_is_where_its_configuration_says() {
+        let at = |text: &str| kubelet_health(text).map(|address| address.to_string());
+        let default = Some("127.0.0.1:10248".to_owned());
+        assert_eq!(at(""), default);
+        assert_eq!(at("kind: KubeletConfiguration\n"), default);
+        assert_eq!(
+            at("healthzPort: 10350\nhealthzBindAddress: 0.0.0.0\n").unwrap(),
+            "127.0.0.1:10350"
+        );
+        assert_eq!(at("healthzBindAddress: '::'\n").unwrap(), "[::1]:10248");
+        assert_eq!(
+            at("healthzBindAddress: 192.0.2.1\n").unwrap(),
+            "192.0.2.1:10248"
+        );
+        assert_eq!(at("healthzPort: 0\n"), None);
     }
 }

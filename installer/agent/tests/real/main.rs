@@ -18,6 +18,10 @@ mod oci_layout;
 #[cfg(test)]
 mod packet_filter;
 #[cfg(test)]
+mod pods;
+#[cfg(test)]
 mod programs;
 #[cfg(test)]
 mod runtime;
+#[cfg(test)]
+mod static_pod_story;

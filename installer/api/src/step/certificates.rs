@@ -79,6 +79,10 @@ pub struct EnsureKubeconfig {
     /// For how long one is issued; one that is there is kept while it is valid.
     #[serde(default = "one_year")]
     pub validity_seconds: u64,
+    /// Whether it is made only before the node's kubelet starts for the first
+    /// time: later, whoever took it away meant it.
+    #[serde(default)]
+    pub only_at_first: bool,
 }
 
 /// Issues the kubelet's first client certificate and writes `kubelet.conf`;

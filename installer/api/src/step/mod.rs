@@ -18,7 +18,7 @@ pub use cluster::{
 pub use files::{
     EnsureDirectory, FetchFile, InstallBlob, PublicFile, RememberPaths, UnpackArchive, WriteFile,
 };
-pub use system::{EnsureUnit, ImportImage, LoadModules, SetSysctls};
+pub use system::{EnsureStaticPod, EnsureUnit, ImportImage, LoadModules, SetSysctls};
 pub use teardown::{
     EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemoveFiles, RemoveLinks,
     RemoveNamespaces, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
@@ -49,6 +49,8 @@ pub enum Step {
     SetSysctls(SetSysctls),
     /// See [`EnsureUnit`].
     EnsureUnit(EnsureUnit),
+    /// See [`EnsureStaticPod`].
+    EnsureStaticPod(EnsureStaticPod),
     /// See [`ImportImage`].
     ImportImage(ImportImage),
     /// See [`EnsureAuthority`].
@@ -113,6 +115,7 @@ impl Step {
             | Self::LoadModules(_)
             | Self::SetSysctls(_)
             | Self::EnsureUnit(_)
+            | Self::EnsureStaticPod(_)
             | Self::EnsureAuthority(_)
             | Self::EnsureServiceAccountKey(_)
             | Self::EnsureCertificate(_)
@@ -154,6 +157,7 @@ impl Step {
             | Self::LoadModules(_)
             | Self::SetSysctls(_)
             | Self::EnsureUnit(_)
+            | Self::EnsureStaticPod(_)
             | Self::ImportImage(_)
             | Self::EnsureAuthority(_)
             | Self::EnsureServiceAccountKey(_)
@@ -198,6 +202,11 @@ impl Step {
                 format!("set {}", keys.join(", "))
             }
             Self::EnsureUnit(step) => format!("start {}", step.unit),
+            Self::EnsureStaticPod(step) => format!("run static Pod {}", step.name),
+            Self::ImportImage(step) if step.is_sandbox => format!(
+                "import image {}, for the runtime's sandboxes too",
+                step.image.reference
+            ),
             Self::ImportImage(step) => format!("import image {}", step.image.reference),
             Self::EnsureAuthority(step) => format!("make certificate authority {}", step.name),
             Self::EnsureServiceAccountKey(_) => "make service account key pair sa".to_owned(),

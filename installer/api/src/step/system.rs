@@ -30,6 +30,21 @@ pub struct EnsureUnit {
     pub files: Vec<String>,
 }
 
+/// Makes a static Pod run with its files as they are now: its container is
+/// restarted when any of them changed after it started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureStaticPod {
+    /// The component, for example `kube-apiserver`: its manifest's and its
+    /// container's name.
+    pub name: String,
+    /// The files it reads when it starts, beside its manifest.
+    pub files: Vec<String>,
+    /// The runtime's socket.
+    pub socket: String,
+    /// How long it may take, in seconds.
+    pub timeout_seconds: u64,
+}
+
 /// Imports an image into the container runtime and pins it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImportImage {
@@ -37,4 +52,9 @@ pub struct ImportImage {
     pub image: Image,
     /// The runtime's socket.
     pub socket: String,
+    /// Whether it also takes the name that the runtime's own configuration has
+    /// for the image of its sandboxes, where nothing has that name yet: without
+    /// it such a runtime would pull before it starts a pod.
+    #[serde(default)]
+    pub is_sandbox: bool,
 }

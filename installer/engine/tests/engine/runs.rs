@@ -45,6 +45,31 @@ async fn every_step_is_announced_before_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn each_host_writes_down_the_run_with_its_own_steps_before_the_first() {
+    let fakes = fakes();
+    run(&fakes).await.unwrap();
+    for fake in &fakes {
+        let requests = fake.requests();
+        let notes: Vec<usize> = (0..requests.len())
+            .filter(|index| matches!(requests[*index], Request::NoteRun { .. }))
+            .collect();
+        let first_step = requests
+            .iter()
+            .position(|request| matches!(request, Request::RunStep { .. }));
+        assert_eq!(notes.len(), 1);
+        assert!(Some(notes[0]) < first_step);
+        let Request::NoteRun { event, .. } = &requests[notes[0]] else {
+            panic!("it is a note");
+        };
+        let Event::RunStarted { steps, command, .. } = event.as_ref() else {
+            panic!("the run begins: {event:?}");
+        };
+        assert!(!command.is_empty() && !steps.is_empty());
+        assert!(steps.iter().all(|step| step.host == *fake.name()));
+    }
+}
+
+#[tokio::test]
 async fn tidying_keeps_what_the_plan_needs_and_nothing_else() {
     let fakes = fakes();
     run(&fakes).await.unwrap();

@@ -39,6 +39,7 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::OpenListeners { .. }
         | Request::RunProbes { .. }
         | Request::CloseListeners
+        | Request::NoteRun { .. }
         | Request::Lock { .. }
         | Request::Tidy { .. }
         | Request::Token(_) => READING,
@@ -55,6 +56,9 @@ fn step_limit(step: &Step) -> Duration {
         return Duration::from_secs(step.timeout_seconds).saturating_add(MARGIN);
     }
     if let Step::DrainNode(step) = step {
+        return Duration::from_secs(step.timeout_seconds).saturating_add(MARGIN);
+    }
+    if let Step::EnsureStaticPod(step) = step {
         return Duration::from_secs(step.timeout_seconds).saturating_add(MARGIN);
     }
     if let Step::ImportImage(_) = step {
@@ -90,6 +94,7 @@ fn describe(request: &Request) -> String {
         Request::OpenListeners { .. } => "open ports for probes".to_owned(),
         Request::RunProbes { probes, .. } => format!("make {} probes", probes.len()),
         Request::CloseListeners => "close the ports of probes".to_owned(),
+        Request::NoteRun { .. } => "write the journal".to_owned(),
         Request::Lock { .. } => "take the host's lock".to_owned(),
         Request::Tidy { .. } => "remove old blobs".to_owned(),
         Request::Token(_) => "work on bootstrap tokens".to_owned(),

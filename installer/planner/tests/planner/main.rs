@@ -9,4 +9,6 @@ mod preflight;
 #[cfg(test)]
 mod removals;
 #[cfg(test)]
+mod static_pods;
+#[cfg(test)]
 mod support;
