@@ -31,7 +31,7 @@ take_cluster_away() {
     for host in w-2 w-1 cp-1; do
         on "$host" sh -ec '
             kubeadm reset --force --cri-socket '"$socket"'
-            rm -rf /etc/cni/net.d /var/lib/cni /run/flannel
+            rm -rf /etc/cni/net.d/* /var/lib/cni /run/flannel # the folder itself is watched by containerd
             for link in cni0 flannel.1; do ip link delete "$link" 2>/dev/null || true; done
             for tool in iptables ip6tables; do
                 for table in filter nat mangle; do "$tool" -t "$table" -F; "$tool" -t "$table" -X; done
