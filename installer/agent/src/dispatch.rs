@@ -146,7 +146,10 @@ impl Dispatcher {
             }
             Request::CloseListeners => {
                 let open = self.exchange_listeners(None);
-                let arrivals = open.map(OpenListeners::close).unwrap_or_default();
+                let arrivals = match open {
+                    Some(open) => open.close().await,
+                    None => Vec::new(),
+                };
                 Ok(Reply::Arrivals { arrivals })
             }
             Request::Token(request) => tokens::handle(request, &self.root).await,

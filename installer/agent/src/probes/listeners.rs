@@ -18,6 +18,15 @@ const MAX_GUESTS: usize = 512;
 /// How many arrivals are remembered: more than hosts times sizes, less than memory.
 const MAX_ARRIVALS: usize = 100_000;
 
+/// How long is waited between two looks at what came in the end.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// After so many looks without anything new the ports close.
+const QUIET_LOOKS: usize = 3;
+
+/// After so many looks they close in any case.
+const LONGEST_LOOKS: usize = 50;
+
 /// How long a guest may take to close its end.
 const GUEST_LIMIT: Duration = Duration::from_secs(3);
 
@@ -65,8 +74,20 @@ impl OpenListeners {
         (open, states)
     }
 
-    /// Closes the ports and returns the datagrams that came.
-    pub fn close(self) -> Vec<Arrival> {
+    /// Closes the ports once nothing new comes, and returns the datagrams that came.
+    ///
+    /// On a busy host they may lie in the sockets' queues, with nobody to take them out.
+    pub async fn close(self) -> Vec<Arrival> {
+        let (mut before, mut quiet) = (usize::MAX, 0);
+        for _ in 0..LONGEST_LOOKS {
+            tokio::time::sleep(LOOK).await;
+            let now = lock(&self.arrivals).len();
+            quiet = if now == before { quiet + 1 } else { 0 };
+            if quiet == QUIET_LOOKS {
+                break;
+            }
+            before = now;
+        }
         let mut arrivals = lock(&self.arrivals);
         std::mem::take(&mut *arrivals).into_iter().collect()
     }
