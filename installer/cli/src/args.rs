@@ -32,7 +32,7 @@ pub(crate) enum Output {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Bring up the cluster that the file describes; without a file, one of this machine alone.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Add hosts that are in the file and not yet in the cluster.
     Join(RunArgs),
     /// Show what differs between the file and the hosts; exits 2 if anything does.

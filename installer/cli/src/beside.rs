@@ -89,9 +89,10 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
 }
 
 fn reason(error: std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        _ => error.to_string(),
+    if error.kind() == std::io::ErrorKind::NotFound {
+        "there is no such file".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

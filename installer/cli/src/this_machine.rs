@@ -38,13 +38,14 @@ impl ThisMachine {
         let name: HostName = "this-machine".parse().expect("it is a host name");
         let host = start_agent(&name).await?;
         let reply = host.request(Request::GatherFacts, &|_| {}).await;
-        match reply.map_err(host_error)? {
-            Reply::Facts(facts) => Ok(Self {
-                host,
-                facts: *facts,
-            }),
-            other => Err(unexpected(&other)),
-        }
+        let reply = reply.map_err(host_error)?;
+        let Reply::Facts(facts) = reply else {
+            return Err(unexpected(&reply));
+        };
+        Ok(Self {
+            host,
+            facts: *facts,
+        })
     }
 
     /// Looks at this machine, which must be a control-plane node.

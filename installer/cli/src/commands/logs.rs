@@ -60,8 +60,9 @@ async fn own_journal() -> Result<Vec<Entry>, CliError> {
 
 async fn read_journal(host: &dyn Host) -> Result<Vec<Entry>, CliError> {
     let request = Request::ReadJournal { run: None };
-    match host.request(request, &|_| {}).await.map_err(host_error)? {
-        Reply::Journal { entries } => Ok(entries),
-        other => Err(unexpected(&other)),
-    }
+    let reply = host.request(request, &|_| {}).await.map_err(host_error)?;
+    let Reply::Journal { entries } = reply else {
+        return Err(unexpected(&reply));
+    };
+    Ok(entries)
 }

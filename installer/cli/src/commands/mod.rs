@@ -31,7 +31,7 @@ use cluster_look::Intent;
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let output = cli.output;
     match cli.command {
-        Command::Init(args) => init::run(args, output).await,
+        Command::Init(args) => init::run(*args, output).await,
         Command::Join(args) => cluster_run::run(Intent::Join, args, output).await,
         Command::Apply(args) => cluster_run::run(Intent::Apply, args, output).await,
         Command::Plan(args) => plan::run(args, output).await,

@@ -5,12 +5,12 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use slipway_api::{Entry, Event, HostName, Progress, RunState, StepId, StepState};
+use slipway_api::{Entry, Event, HostName, Progress, RunState, StepId, StepState, StepSummary};
 
 use crate::args::Output;
 use crate::terminal::{self, Stream};
 
-/// After this long a running step shows the last line it said.
+/// After so many seconds what a running step says is worth a line of its own.
 const SLOW: i64 = 5;
 
 /// Shows a run. With JSON output, prints its entries as lines on stdout.
@@ -57,7 +57,7 @@ impl RunView {
                 return terminal::is_json_read(&line);
             }
             Shown::Lines => {
-                let line = line(&self.state, &entry.event, self.started.elapsed());
+                let line = line(&self.state, entry, self.started.elapsed());
                 return line.is_none_or(|line| terminal::is_read(Stream::Note, &line));
             }
             Shown::Bars(bars, by_host) => {
@@ -65,7 +65,7 @@ impl RunView {
                     add_bars(&self.state, bars, by_host);
                 }
                 for (host, bar) in by_host {
-                    let line = host_line(&self.state, host, entry.at.as_second());
+                    let line = host_line(&self.state, host);
                     bar.set_message(terminal::clean(&line).into_owned());
                 }
             }
@@ -110,7 +110,7 @@ fn add_bars(state: &RunState, bars: &MultiProgress, by_host: &mut BTreeMap<HostN
 }
 
 /// Returns what a host is doing: done/total, phase, the longest running step.
-fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
+fn host_line(state: &RunState, host: &HostName) -> String {
     let steps: Vec<&StepState> = state
         .steps
         .iter()
@@ -129,14 +129,10 @@ fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
         line.push_str(&format!(" {failed} failed"));
     }
     let running = steps.iter().find_map(|step| match &step.progress {
-        Progress::Running {
-            since,
-            counted,
-            doing,
-        } => Some((step, since, counted, doing)),
+        Progress::Running { counted, doing, .. } => Some((step, counted, doing)),
         Progress::Waiting | Progress::Done { .. } | Progress::Failed { .. } => None,
     });
-    if let Some((step, since, counted, doing)) = running {
+    if let Some((step, counted, doing)) = running {
         line.push_str(&format!(
             " {}: {}",
             step.summary.phase, step.summary.description
@@ -144,10 +140,7 @@ fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
         if let Some((done, total)) = counted {
             let percent = done.saturating_mul(100) / (*total).max(1);
             line.push_str(&format!(" {percent}% {doing}"));
-        }
-        if now - since.as_second() >= SLOW
-            && let Some(said) = step.log.last()
-        {
+        } else if let Some(said) = step.log.last() {
             line.push_str(&format!(" | {said}"));
         }
     } else if state.left_out.iter().any(|it| it.host == *host) {
@@ -160,11 +153,11 @@ fn host_line(state: &RunState, host: &HostName, now: i64) -> String {
     line
 }
 
-/// Returns the line that tells an event; none for mere progress.
-fn line(state: &RunState, event: &Event, elapsed: Duration) -> Option<String> {
+/// Returns the line that tells an event; none for progress that is quick.
+fn line(state: &RunState, entry: &Entry, elapsed: Duration) -> Option<String> {
     let at = elapsed.as_secs_f32();
     let find = |id: &StepId| state.steps.iter().find(|step| step.summary.id == *id);
-    let (word, step, more) = match event {
+    let (word, step, more) = match &entry.event {
         Event::HostLost(lost) => {
             let host = &lost.host;
             return Some(format!(
@@ -179,10 +172,28 @@ fn line(state: &RunState, event: &Event, elapsed: Duration) -> Option<String> {
         Event::StepFailed { step, failure } => {
             ("FAILED", find(step)?, format!(": {}", failure.message))
         }
+        Event::StepLog { step, line } => {
+            let step = find(step)?;
+            let Progress::Running { since, .. } = &step.progress else {
+                return None;
+            };
+            let seconds = entry.at.as_second() - since.as_second();
+            if seconds < SLOW {
+                return None;
+            }
+            let StepSummary {
+                phase,
+                host,
+                description,
+                ..
+            } = &step.summary;
+            return Some(format!(
+                "[{at:6.1}s] …      {phase:<18} {host:<8} {description}, for {seconds} s: {line}\n"
+            ));
+        }
         Event::RunStarted { .. }
         | Event::StepStarted { .. }
         | Event::StepProgress { .. }
-        | Event::StepLog { .. }
         | Event::RunFinished { .. } => return None,
     };
     let seconds = match &step.progress {
