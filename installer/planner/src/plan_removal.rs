@@ -1,10 +1,11 @@
 //! Plans the removal of nodes: out of the cluster first, off the host then.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use slipway_api::step::{
-    DeleteNode, DrainNode, EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemovePath,
-    RemovePods, StopUnit, UnmountBelow,
+    DeleteNode, DrainNode, EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemovePods,
+    StopUnit, UnmountBelow,
 };
 use slipway_api::{
     ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId,
@@ -181,33 +182,47 @@ fn add_host_cleanup(
         Some(_) | None => {}
     }
     let mut needs = needs.to_vec();
-    let mut removals: Vec<StepId> = Vec::new();
+    let mut removals: Vec<(StepId, Vec<String>)> = Vec::new();
     for step in cleanup(spec, host, host_facts) {
-        let removes = matches!(step, Step::RemovePath(_) | Step::RemoveFiles(_));
-        // Whether folders are empty and units unknown shows when the files are gone.
-        let after = if depends_on_removals(&step) {
-            &removals[..]
-        } else {
-            &[]
+        let after: Vec<StepId> = match looked_at_again(&step) {
+            None => Vec::new(),
+            Some(folder) => {
+                let is_below = |path: &String| Path::new(path).starts_with(folder);
+                let touching = removals
+                    .iter()
+                    .filter(|(_, paths)| paths.iter().any(is_below));
+                touching.map(|(id, _)| id.clone()).collect()
+            }
         };
-        let id = builder.add_rerun(name, Phase::CleanupNode, step, &needs, after);
-        if removes {
-            removals.push(id.clone());
-        }
+        let paths = removed_paths(&step);
+        let id = builder.add_rerun(name, Phase::CleanupNode, step, &needs, &after);
+        removals.push((id.clone(), paths));
         needs = vec![id];
     }
     Ok(needs.pop())
 }
 
-fn depends_on_removals(step: &Step) -> bool {
-    let is_empty_folders = matches!(
-        step,
-        Step::RemovePath(RemovePath {
-            scope: RemovalScope::EmptyFolders,
-            ..
-        })
-    );
-    is_empty_folders || matches!(step, Step::ForgetUnits(_))
+/// Returns the folder below which files must be gone before a step can tell
+/// whether it has anything to do.
+fn looked_at_again(step: &Step) -> Option<&str> {
+    if let Step::ForgetUnits(_) = step {
+        return Some(paths::UNIT_DIR);
+    }
+    let Step::RemovePath(step) = step else {
+        return None;
+    };
+    (step.scope == RemovalScope::EmptyFolders).then_some(&step.path)
+}
+
+fn removed_paths(step: &Step) -> Vec<String> {
+    if let Step::RemovePath(step) = step {
+        return vec![step.path.clone()];
+    }
+    let Step::RemoveFiles(step) = step else {
+        return Vec::new();
+    };
+    let path = |name: &String| format!("{}/{name}", step.folder);
+    step.names.iter().map(path).collect()
 }
 
 /// Returns everything that a host loses, in order.

@@ -45,6 +45,11 @@ const COMPATIBLE: [(&str, &str, &str); 2] = [
 /// Beginnings of chains that only Kubernetes makes.
 const OWN_PREFIXES: [&str; 2] = ["KUBE-", "FLANNEL-"];
 
+/// How often the destruction of a set is tried again.
+const DESTROY_TRIES: u32 = 25;
+/// The pause between two tries.
+const DESTROY_PAUSE: Duration = Duration::from_millis(200);
+
 /// How long listing all rules may take where nobody waits for a step.
 const GLANCE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -73,7 +78,7 @@ pub(super) async fn apply_rules(step: &RemoveRules, context: &Context) -> Result
     }
     // The kernel keeps a set as long as a rule names it, so they come last.
     for set in &found.sets {
-        command::run("ipset", &["destroy", set]).await?;
+        destroy_set(set).await?;
     }
     for server in &found.servers {
         let address = server.address.to_string();
@@ -82,6 +87,19 @@ pub(super) async fn apply_rules(step: &RemoveRules, context: &Context) -> Result
         removed.map_err(|error| missing(error, "ipvsadm", "kube-proxy's virtual servers"))?;
     }
     Ok(())
+}
+
+/// Destroys a set. For a moment after the last rule with it is gone the kernel
+/// still says that it is in use.
+async fn destroy_set(set: &str) -> Result<(), AgentError> {
+    let mut tries = DESTROY_TRIES;
+    loop {
+        match command::run("ipset", &["destroy", set]).await {
+            Err(_) if tries > 0 => tries -= 1,
+            outcome => return outcome.map(drop),
+        }
+        tokio::time::sleep(DESTROY_PAUSE).await;
+    }
 }
 
 /// Returns how many chains of Kubernetes are there, those of legacy tables too.

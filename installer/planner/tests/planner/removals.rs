@@ -203,38 +203,40 @@ fn the_record_of_what_was_before_outlives_everything_that_it_answers_for() {
     );
 }
 
+/// Returns what is left of a removal where only the step that begins so has
+/// something to do.
+fn left_after(beginning: &str) -> Vec<String> {
+    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let check = |step: &PlannedStep| match step.step.describe().starts_with(beginning) {
+        true => Check::Needed {
+            because: "there: bridge".to_owned(),
+        },
+        false => Check::Satisfied,
+    };
+    let checks = plan.steps.iter().map(|step| (step.id.clone(), check(step)));
+    let checks = checks.collect();
+    let left = plan.without_satisfied(&checks);
+    left.steps.iter().map(|it| it.step.describe()).collect()
+}
+
 #[test]
 fn folders_and_units_are_looked_at_again_when_their_files_are_gone() {
-    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
-    let plugins = plan
-        .steps
-        .iter()
-        .find(|it| it.step.describe().starts_with("delete in /opt/cni/bin"));
-    let plugins = plugins.expect("the plugins go").id.clone();
-    let checks = plan.steps.iter().map(|step| {
-        let because = "there: bridge".to_owned();
-        let check = if step.id == plugins {
-            Check::Needed { because }
-        } else {
-            Check::Satisfied
-        };
-        (step.id.clone(), check)
-    });
-    let checks = checks.collect();
-    let left: Vec<String> = plan
-        .without_satisfied(&checks)
-        .steps
-        .iter()
-        .map(|it| it.step.describe())
-        .collect();
-    assert!(
-        left.contains(&"delete /opt/cni if it holds no file".to_owned()),
-        "{left:?}"
+    let left = left_after("delete in /opt/cni/bin");
+    assert_eq!(left[1..], ["delete /opt/cni if it holds no file"]);
+    let left = left_after("delete in /etc/systemd/system");
+    let [_, folder, forget] = &left[..] else {
+        panic!("{left:?}");
+    };
+    assert_eq!(
+        folder,
+        "delete /etc/systemd/system/kubelet.service.d if it holds no file"
     );
     assert!(
-        left.contains(&"make systemd forget kubelet.service, containerd.service, slipway-service-route.service".to_owned()),
-        "{left:?}"
+        forget.starts_with("make systemd forget kubelet.service"),
+        "{forget}"
     );
+    let left = left_after("delete in /etc/kubernetes/pki");
+    assert_eq!(left[1..], ["delete /etc/kubernetes if it holds no file"]);
 }
 
 /// Returns what is taken off `w-1` before it is installed, and the plan.
