@@ -67,6 +67,22 @@ async fn output(
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )
         .stdin(Stdio::null())
+        // A Ctrl-C on this machine's terminal is for slipway, which finishes its step.
+        .process_group(0)
         .kill_on_drop(true);
     tokio::time::timeout(limit, child.output()).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_to_the_terminal_s_programs_does_not_reach_the_host_s() {
+        // The fifth field is the process group. Source: proc_pid_stat(5).
+        let stat = run("cat", &["/proc/self/stat"]).await.unwrap();
+        let group = stat.split(' ').nth(4).unwrap();
+        let own = rustix::process::getpgrp().as_raw_nonzero().to_string();
+        assert_ne!(group, own);
+    }
 }

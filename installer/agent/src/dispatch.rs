@@ -105,7 +105,10 @@ impl Dispatcher {
             }
             Request::Lock { holder } => {
                 let path = under(&self.root, paths::LOCK_FILE);
-                let lock = HostLock::wait_and_take(&path, &holder, LOCK_PATIENCE).await?;
+                let lock = match HostLock::wait_and_take(&path, &holder, LOCK_PATIENCE).await {
+                    Err(AgentError::Locked { holder }) => return Ok(Reply::Held { holder }),
+                    lock => lock?,
+                };
                 *self.lock.lock().expect("nobody panics while holding it") = Some(lock);
                 Ok(Reply::Done { changed: true })
             }

@@ -38,10 +38,7 @@ impl AgentError {
                     .to_owned(),
             ),
             Self::TimedOut { help, .. } | Self::Blocked { help, .. } => Some(help.clone()),
-            Self::Locked { .. } => {
-                Some("wait until that run has ended; `slipway logs` shows it".to_owned())
-            }
-            Self::BadRequest(_) => None,
+            Self::Locked { .. } | Self::BadRequest(_) => None,
         }
     }
 }

@@ -140,7 +140,8 @@ pub enum Request {
         /// [`Event::RunStarted`] with this host's steps, or [`Event::RunFinished`].
         event: Box<Event>,
     },
-    /// Takes the host's lock until the channel closes. Answered with [`Reply::Done`].
+    /// Takes the host's lock until the channel closes. Answered with [`Reply::Done`], or with
+    /// [`Reply::Held`] where another run has it.
     Lock {
         /// Who holds it: user@host/pid/run.
         holder: String,
@@ -261,6 +262,11 @@ pub enum Reply {
         /// Whether anything changed.
         changed: bool,
     },
+    /// Another run holds the host.
+    Held {
+        /// Who: user@host/pid/run.
+        holder: String,
+    },
     /// A certificate request.
     CertificateRequest {
         /// PEM.
@@ -333,6 +339,7 @@ impl std::fmt::Debug for Reply {
             Self::Checks { .. } => "Checks",
             Self::MissingBlobs { .. } => "MissingBlobs",
             Self::Done { .. } => "Done",
+            Self::Held { .. } => "Held",
             Self::CertificateRequest { .. } => "CertificateRequest",
             Self::Certificate { .. } => "Certificate",
             Self::Text { .. } => "Text",

@@ -71,10 +71,10 @@ impl From<EngineError> for CliError {
                 }
                 .with_help(help)
             }
-            EngineError::Host { failure, .. } => Self {
-                code: ExitCode::Failed,
-                failure: *failure,
-            },
+            EngineError::Held { .. } => {
+                let help = "wait until that run has ended; `slipway logs` shows it where it runs";
+                Self::failed(&error).with_help(Some(help.to_owned()))
+            }
             EngineError::Plan(error) => {
                 let help = error.help();
                 let mut shown = Self::failed(&error).with_help(help);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use slipway_api::{Failure, HostName, LeftOut};
+use slipway_api::{HostName, LeftOut};
 use slipway_planner::PlanError;
 
 /// What can go wrong before and around a run.
@@ -11,13 +11,13 @@ pub enum EngineError {
     /// Hosts that are needed could not be reached.
     #[error("{} cannot be reached", names(.0))]
     Unreachable(Vec<LeftOut>),
-    /// A host that was reached failed to answer a request.
-    #[error("{host} does not answer: {failure}")]
-    Host {
+    /// Another run holds a host.
+    #[error("another run holds {host}: {holder}")]
+    Held {
         /// The host.
         host: HostName,
-        /// Why.
-        failure: Box<Failure>,
+        /// Who: user@host/pid/run.
+        holder: String,
     },
     /// No plan can be made.
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use slipway_api::protocol::Request;
+use slipway_api::protocol::{Reply, Request};
 use slipway_api::{ClusterSpec, Failure, HostName, HostSpec, LeftOut};
 use slipway_hosts::agent::AgentBinaries;
 use slipway_hosts::ssh::{SshConfiguration, SshPool, SshSettings};
@@ -98,8 +98,8 @@ impl Fleet {
     }
 
     /// Takes the lock of every connected host for `holder`; the kernel gives
-    /// it back when the connection ends, however it ends. Hosts that do not
-    /// answer are left out.
+    /// it back when the connection ends, however it ends. Hosts that cannot be
+    /// locked are left out.
     ///
     /// `first` is locked before the others: every run on a cluster asks for it,
     /// so that of two runs at once one gets all the hosts.
@@ -121,16 +121,11 @@ impl Fleet {
             });
             for (name, locked) in join_all(locking).await {
                 match locked {
+                    Ok(Reply::Held { holder }) => {
+                        return Err(EngineError::Held { host: name, holder });
+                    }
                     Ok(_) => {}
-                    Err(error) if error.is_unreachable() => {
-                        self.leave_out(name, error.to_failure());
-                    }
-                    Err(error) => {
-                        return Err(EngineError::Host {
-                            host: name,
-                            failure: Box::new(error.to_failure()),
-                        });
-                    }
+                    Err(error) => self.leave_out(name, error.to_failure()),
                 }
             }
         }

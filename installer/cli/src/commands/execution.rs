@@ -95,7 +95,7 @@ async fn heed_signals(stop: Arc<watch::Sender<bool>>, tell: impl Fn(&str)) {
         };
         let code = 128 + kind.as_raw_value();
         if is_asked {
-            tell("left: hosts finish the steps under way; the same command again goes on");
+            tell("left at once; the same command again goes on");
             std::process::exit(code);
         }
         // After the run nobody listens.

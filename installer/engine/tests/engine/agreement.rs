@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Blob, HostName};
+use slipway_api::{Blob, Failure, HostName};
 use slipway_engine::{EngineError, Fleet, LockRequest, Survey, agree};
 use slipway_hosts::{
     BlobReader, EventSink, FakeHost, Fault, Host, HostError, LocalHost, ProgressSink,
 };
 use tempfile::TempDir;
 
-use crate::fakes::{fakes, fleet, look, run};
+use crate::fakes::{answer, fakes, fleet, look, run};
 
 const MINE: &str = "ops@laptop/42/20261121-101500-0000002a";
 const OTHER: &str = "ci@runner/7/20261121-101501-00000007";
@@ -92,14 +92,14 @@ async fn the_second_run_at_once_is_told_who_holds_the_hosts() {
     let error = agree::<EngineError>(&mut other, lock(OTHER, &first), look, None)
         .await
         .unwrap_err();
-    let EngineError::Host { host, failure } = error else {
-        panic!("{error}");
-    };
-    assert_eq!(host, first);
-    assert_eq!(
-        failure.message,
-        format!("cp-1: another run holds this host: {MINE}")
-    );
+    assert_eq!(error.to_string(), format!("another run holds cp-1: {MINE}"));
+    for fake in &fakes {
+        let looks = fake
+            .requests()
+            .into_iter()
+            .filter(|it| *it == Request::GatherFacts);
+        assert_eq!(looks.count(), 1, "the second run did not even look");
+    }
 
     mine.close().await;
     // The agent notices the end of its connection a moment later.
@@ -110,6 +110,28 @@ async fn the_second_run_at_once_is_told_who_holds_the_hosts() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_be_locked_is_left_out() {
+    let mut fakes = fakes();
+    let index = fakes.iter().position(|fake| fake.name().as_str() == "w-1");
+    let index = index.expect("it is there");
+    fakes[index] = fakes[index].clone().with_script(|request, _| {
+        if let Request::Lock { .. } = request {
+            return Some(Err(Failure::because("the file system is read-only")));
+        }
+        answer(request).map(Ok)
+    });
+    let first = cp_1();
+    let mut fleet = fleet(&fakes);
+    let survey = agree::<EngineError>(&mut fleet, lock(MINE, &first), look, None);
+    let left_out = survey.await.unwrap().plan.left_out;
+    assert_eq!(left_out.len(), 1);
+    assert_eq!(
+        left_out[0].failure.message,
+        "w-1: the file system is read-only"
+    );
 }
 
 #[tokio::test]
