@@ -56,6 +56,8 @@ mount --make-rprivate /
 hostname "$(basename "$1")"
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=755 tmpfs /run
+# This machine has login scripts of its own, which may take longer than preflight.
+mount -t tmpfs -o mode=700 tmpfs /root
 mkdir /run/sshd
 for file in machine-id hosts resolv.conf; do
     [ ! -e "/etc/$file" ] || mount --bind "$1/$file" "/etc/$file"
