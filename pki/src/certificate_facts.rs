@@ -184,7 +184,11 @@ impl CertificateFacts {
         differences
     }
 
-    fn from_der(der: &[u8]) -> Result<Self, PkiError> {
+    /// Reads a certificate as TLS carries it.
+    ///
+    /// # Errors
+    /// [`PkiError::Parse`].
+    pub fn from_der(der: &[u8]) -> Result<Self, PkiError> {
         let certificate = parse_certificate(der)?;
         let (dns_sans, ip_sans) = subject_alternative_names(&certificate)?;
         let key_usage = certificate.key_usage().map_err(parse_error)?;

@@ -15,6 +15,7 @@ mod certificate_authority;
 mod certificate_facts;
 mod certificate_profile;
 mod certificate_request;
+mod detached_signature;
 mod encoding;
 mod error;
 mod hex;
