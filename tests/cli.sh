@@ -77,6 +77,41 @@ init_bad_shape() {
     refuses 64 "/run/no.sock" "$slipway" init --dry-run --cri-socket unix:///run/no.sock
     refuses 64 "host name" "$slipway" init --dry-run --node-name a_b
 }
+pin=sha256:$(printf '%064d' 1)
+join() { "$slipway" join 127.0.0.1:1 "$@" --yes; }
+join_without_anything() { refuses 64 "SLIPWAY_CONFIG" "$slipway" join; }
+join_without_pin() { refuses 64 "--discovery-token-ca-cert-hash" join --token abcdef.0123456789abcdef; }
+join_without_token() { refuses 64 "SLIPWAY_TOKEN" join --discovery-token-ca-cert-hash "$pin"; }
+join_bad_pin() { refuses 64 "64 hexadecimal digits" join --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash sha256:12; }
+join_bad_token() {
+    local output status=0
+    for source in argument file stdin variable; do
+        case $source in
+            argument) output=$(join --token abcdef.0123456789abcdeX --discovery-token-ca-cert-hash "$pin" 2>&1) || status=$? ;;
+            file)
+                echo abcdef.0123456789abcdeX >"$work/token"
+                output=$(join --token-file "$work/token" --discovery-token-ca-cert-hash "$pin" 2>&1) || status=$?
+                ;;
+            stdin) output=$(echo abcdef.0123456789abcdeX | join --token - --discovery-token-ca-cert-hash "$pin" 2>&1) || status=$? ;;
+            variable) output=$(SLIPWAY_TOKEN=abcdef.0123456789abcdeX join --discovery-token-ca-cert-hash "$pin" 2>&1) || status=$? ;;
+        esac
+        echo "$source: $status: $output"
+        [ "$status" -eq 64 ]
+        grep -qF "no bootstrap token" <<<"$output"
+        # The secret half is repeated nowhere.
+        fails grep -q 0123456789 <<<"$output"
+    done
+}
+join_bad_endpoint() { refuses 64 "without a scheme" "$slipway" join https://127.0.0.1:1 --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash "$pin"; }
+join_beside_file() {
+    good >"$work/cluster.yaml"
+    refuses 64 "for this machine alone" "$slipway" join 127.0.0.1:1 -f "$work/cluster.yaml"
+}
+join_unreachable() {
+    [ "$(id -u)" = 0 ] || return 0 # told above: it takes root
+    refuses 1 "no API server answers at 127.0.0.1:1" join --token abcdef.0123456789abcdef --discovery-token-ca-cert-hash "$pin"
+    [ ! -e /etc/kubernetes/bootstrap-kubelet.conf ]
+}
 reset_hosts_without_file() { refuses 64 "-f" "$slipway" reset --all; refuses 64 "-f" "$slipway" reset --host w-1; }
 unreachable() {
     good >"$work/cluster.yaml"
@@ -105,6 +140,14 @@ subtest "an unknown phase is answered with all of them" unknown_phase || true
 subtest "who is not root is told to type sudo" not_root || true
 subtest "a cluster's shape on the command line is checked like a file" init_bad_shape || true
 subtest "reset without a file is about this machine only" reset_hosts_without_file || true
+subtest "join wants a file or an endpoint" join_without_anything || true
+subtest "join wants a pin of the CA, or to be told that it is not wanted" join_without_pin || true
+subtest "join says how a token can be given" join_without_token || true
+subtest "a pin that is none is refused" join_bad_pin || true
+subtest "a token that is none is refused and not repeated" join_bad_token || true
+subtest "an endpoint with a scheme is refused" join_bad_endpoint || true
+subtest "an endpoint beside a file is refused" join_beside_file || true
+subtest "nobody at the endpoint is told" join_unreachable || true
 subtest "a host that refuses is named with exit code 4" unreachable || true
 subtest "junk is no bundle" no_bundle || true
 subtest "completion is valid bash" completion || true

@@ -41,7 +41,7 @@ unpack() { # PATTERN MEMBER…: the newest archive that matches
 unpack "/etcd-v*-linux-$arch.tar.gz" '*/etcd' &&
     unpack "/containerd-*-linux-$arch.tar.gz" 'bin/*' &&
     ln -s "$(find "$mirror" -name "runc.$arch" | sort -V | tail -n 1)" "$programs/runc" &&
-    ln -s "$mirror/dl.k8s.io/release/v${!#}/bin/linux/$arch/kube-apiserver" "$programs/kube-apiserver" &&
+    ln -s "$mirror/dl.k8s.io/release/v${!#}/bin/linux/$arch/"{kube-apiserver,kube-controller-manager} "$programs" &&
     ln -s "$mirror/images" "$programs/images" || exit 1
 SLIPWAY_TEST_BIN=$programs tests/cargo-tests.sh -p slipway-agent --features slipway-agent/real --test real || status=1
 exit "$status"

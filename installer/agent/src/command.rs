@@ -66,6 +66,8 @@ async fn output(
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )
+        // What was given to Slipway is no business of the host's programs.
+        .env_remove("SLIPWAY_TOKEN")
         .stdin(Stdio::null())
         // A Ctrl-C on this machine's terminal is for slipway, which finishes its step.
         .process_group(0)

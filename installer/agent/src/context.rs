@@ -1,9 +1,11 @@
 //! What a step may use: the host's file tree, the blob store and a place to report to.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use slipway_api::protocol::{Attachment, StepEvent};
 use slipway_api::{Blob, paths};
+use slipway_pki::BootstrapToken;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::AgentError;
@@ -14,6 +16,8 @@ use crate::blob_store::BlobStore;
 pub(crate) struct Context {
     root: PathBuf,
     events: UnboundedSender<StepEvent>,
+    /// The bootstrap token that was given for joining.
+    token: Option<Arc<BootstrapToken>>,
     /// Public data from other hosts.
     pub attachment: Attachment,
 }
@@ -24,8 +28,21 @@ impl Context {
         Self {
             root: root.to_owned(),
             events,
+            token: None,
             attachment,
         }
+    }
+
+    /// Returns the same context with a bootstrap token.
+    pub fn with_token(mut self, token: Option<Arc<BootstrapToken>>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Returns the bootstrap token, if one was given. It must not leave this host
+    /// but to the cluster that it is for.
+    pub fn token(&self) -> Option<&BootstrapToken> {
+        self.token.as_deref()
     }
 
     /// Returns where an absolute path of the host really is.

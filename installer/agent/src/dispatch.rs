@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
-use slipway_api::{Event, RunId, Step, StepId, paths};
+use slipway_api::{Discovery, Event, RunId, Step, StepId, paths};
+use slipway_pki::BootstrapToken;
 use tokio::sync::mpsc;
 
 use crate::blob_store::BlobStore;
 use crate::context::Context;
 use crate::facts::gather_facts;
 use crate::journal::Journal;
+use crate::kubelet_serving::self_signed_nodes;
+use crate::kubernetes::{Patience, discover};
 use crate::lock::HostLock;
 use crate::probes::{OpenListeners, run_probes};
 use crate::server::under;
@@ -33,6 +36,8 @@ pub(crate) struct Dispatcher {
     lock: Mutex<Option<HostLock>>,
     /// Open until they are closed, or the channel is.
     listeners: Mutex<Option<OpenListeners>>,
+    /// The bootstrap token of a machine that joins, as long.
+    token: Mutex<Option<Arc<BootstrapToken>>>,
 }
 
 impl Dispatcher {
@@ -42,6 +47,7 @@ impl Dispatcher {
             root,
             lock: Mutex::new(None),
             listeners: Mutex::new(None),
+            token: Mutex::new(None),
         }
     }
 
@@ -156,6 +162,12 @@ impl Dispatcher {
                 Ok(Reply::Arrivals { arrivals })
             }
             Request::Token(request) => tokens::handle(request, &self.root).await,
+            Request::Discover(discovery) => self.discover(&discovery, on_event).await,
+            Request::ForgetToken => self.forget_token(),
+            Request::FindSelfSigned => {
+                let nodes = self_signed_nodes(&self.root).await?;
+                Ok(Reply::SelfSigned { nodes })
+            }
         }
     }
 
@@ -201,7 +213,7 @@ impl Dispatcher {
         let journal = Journal::new(&under(&self.root, paths::RUN_DIR));
         journal.append(&run, Event::StepStarted { step: id.clone() })?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let context = Context::new(&self.root, sender, attachment);
+        let context = Context::new(&self.root, sender, attachment).with_token(self.token());
         let events = tokio::spawn(async move {
             while let Some(event) = receiver.recv().await {
                 on_event(event);
@@ -225,11 +237,52 @@ impl Dispatcher {
     }
 
     fn quiet_context(&self) -> Context {
-        Context::new(
-            &self.root,
-            mpsc::unbounded_channel().0,
-            Attachment::default(),
-        )
+        let events = mpsc::unbounded_channel().0;
+        Context::new(&self.root, events, Attachment::default()).with_token(self.token())
+    }
+
+    async fn discover(
+        &self,
+        discovery: &Discovery,
+        on_event: impl Fn(StepEvent) + Send + 'static,
+    ) -> Result<Reply, AgentError> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let events = tokio::spawn(async move {
+            while let Some(line) = receiver.recv().await {
+                on_event(StepEvent::Log { line });
+            }
+        });
+        let on_wait = move |line| {
+            let _ = sender.send(line);
+        };
+        let found = discover(discovery, Patience::default(), &on_wait).await;
+        drop(on_wait);
+        let _ = events.await;
+        let found = found.map_err(|error| AgentError::Discovery(Box::new(error)))?;
+        let token = discovery.token.expose().parse::<BootstrapToken>();
+        let token = token.map_err(AgentError::pki("keep the bootstrap token"))?;
+        *self.held_token() = Some(Arc::new(token));
+        Ok(Reply::Discovered(Box::new(found)))
+    }
+
+    fn forget_token(&self) -> Result<Reply, AgentError> {
+        *self.held_token() = None;
+        let path = under(&self.root, paths::BOOTSTRAP_KUBELET_CONF);
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(Reply::Done { changed: true }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Reply::Done { changed: false })
+            }
+            Err(error) => Err(AgentError::file("delete", &path)(error)),
+        }
+    }
+
+    fn token(&self) -> Option<Arc<BootstrapToken>> {
+        self.held_token().clone()
+    }
+
+    fn held_token(&self) -> MutexGuard<'_, Option<Arc<BootstrapToken>>> {
+        self.token.lock().expect("nobody panics while holding it")
     }
 
     fn read(&self, path: &str) -> Result<Reply, AgentError> {

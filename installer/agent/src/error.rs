@@ -62,6 +62,9 @@ pub enum AgentError {
         /// Why.
         source: Box<crate::kubernetes::KubernetesError>,
     },
+    /// The cluster to be joined was not found, or is not trusted.
+    #[error(transparent)]
+    Discovery(Box<crate::kubernetes::DiscoveryError>),
     /// The container runtime refused or did not answer.
     #[error("cannot {doing}")]
     Runtime {

@@ -30,6 +30,7 @@ impl AgentError {
                 "put the file back from a backup, or move it away if no cluster uses it, {AGAIN}: a new one is made"
             )),
             Self::Kubernetes { source, .. } => source.help(),
+            Self::Discovery(error) => Some(error.help()),
             Self::Runtime { .. } => Some(format!(
                 "`journalctl -u containerd` says why; {AGAIN}"
             )),

@@ -13,6 +13,7 @@ mod facts;
 mod files;
 mod help;
 mod journal;
+mod kubelet_serving;
 pub mod kubernetes;
 mod lock;
 mod netfilter;

@@ -8,6 +8,7 @@ mod facts;
 mod failure;
 mod finding;
 mod image_reference;
+mod joining;
 mod kubernetes_version;
 mod left_out;
 pub mod paths;
@@ -17,6 +18,7 @@ mod probe;
 pub mod protocol;
 mod release;
 mod run_state;
+mod secret_text;
 mod sha256_digest;
 mod spec;
 pub mod step;
@@ -34,6 +36,7 @@ pub use facts::{
 pub use failure::Failure;
 pub use finding::{Finding, Severity};
 pub use image_reference::{ImageReference, InvalidImageReference};
+pub use joining::{CLUSTER_NAME_ANNOTATION, DiscoveredCluster, Discovery};
 pub use kubernetes_version::{InvalidVersion, KubernetesVersion};
 pub use left_out::LeftOut;
 pub use phase::Phase;
@@ -47,6 +50,7 @@ pub use release::{
     Release, SUPPORTED_MINORS, UnsupportedVersion,
 };
 pub use run_state::{Progress, RunState, StepState};
+pub use secret_text::SecretText;
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
     Addons, ApiServer, ClusterConfiguration, ClusterFile, ClusterSpec, Cni, ControlPlaneComponent,

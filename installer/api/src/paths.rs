@@ -14,7 +14,7 @@ pub const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 pub const SUPER_ADMIN_CONF: &str = "/etc/kubernetes/super-admin.conf";
 /// The kubelet's kubeconfig.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
-/// The kubeconfig that a kubelet starts with when kubeadm joins it.
+/// The kubeconfig that a kubelet starts with when it joins with a token, which is in it.
 pub const BOOTSTRAP_KUBELET_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 /// The kubelet's state.
 pub const KUBELET_DIR: &str = "/var/lib/kubelet";

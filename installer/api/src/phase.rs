@@ -26,6 +26,8 @@ pub enum Phase {
     ControlPlane,
     /// Configure and start the kubelet.
     KubeletStart,
+    /// Wait until a kubelet that joins with a token has its certificate.
+    KubeletWaitBootstrap,
     /// Wait for the API server.
     WaitControlPlane,
     /// Store the configuration in the cluster.
@@ -42,7 +44,7 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RemoveNode,
         Self::CleanupNode,
         Self::Install,
@@ -52,6 +54,7 @@ impl Phase {
         Self::Etcd,
         Self::ControlPlane,
         Self::KubeletStart,
+        Self::KubeletWaitBootstrap,
         Self::WaitControlPlane,
         Self::UploadConfig,
         Self::MarkControlPlane,
@@ -72,6 +75,7 @@ impl Phase {
             Self::Etcd => "etcd",
             Self::ControlPlane => "control-plane",
             Self::KubeletStart => "kubelet-start",
+            Self::KubeletWaitBootstrap => "kubelet-wait-bootstrap",
             Self::WaitControlPlane => "wait-control-plane",
             Self::UploadConfig => "upload-config",
             Self::MarkControlPlane => "mark-control-plane",

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Blob, Check, ClusterFacts, Entry, Event, Failure, HostFacts, HostName,
-    KubernetesVersion, ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId,
-    Sha256Digest, Step, StepId,
+    Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, Event, Failure,
+    HostFacts, HostName, KubernetesVersion, ListenerState, Probe, ProbeListener, ProbeOutcome,
+    PublicFile, RunId, Sha256Digest, Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -154,6 +154,15 @@ pub enum Request {
         /// The blobs it needs on this host.
         blobs: BTreeSet<Sha256Digest>,
     },
+    /// Looks for kubelets that serve with certificates of their own making.
+    /// Answered with [`Reply::SelfSigned`].
+    FindSelfSigned,
+    /// Finds the cluster that this machine is to join, and keeps the token until
+    /// the channel closes. Answered with [`Reply::Discovered`].
+    Discover(Discovery),
+    /// Forgets the token, and takes away the file that holds it. Answered with
+    /// [`Reply::Done`].
+    ForgetToken,
     /// Lists, makes or deletes bootstrap tokens. Answered with [`Reply::Tokens`].
     Token(TokenRequest),
 }
@@ -296,6 +305,13 @@ pub enum Reply {
         /// Its lines, oldest first.
         entries: Vec<Entry>,
     },
+    /// Kubelets that serve with certificates of their own making.
+    SelfSigned {
+        /// Their nodes.
+        nodes: Vec<String>,
+    },
+    /// The cluster that was found.
+    Discovered(Box<DiscoveredCluster>),
     /// Where machines join.
     JoinTarget {
         /// The API server, `host:port`.
@@ -345,6 +361,8 @@ impl std::fmt::Debug for Reply {
             Self::Text { .. } => "Text",
             Self::StoredCluster { .. } => "StoredCluster",
             Self::Journal { .. } => "Journal",
+            Self::SelfSigned { .. } => "SelfSigned",
+            Self::Discovered(_) => "Discovered",
             Self::JoinTarget { .. } => "JoinTarget",
             Self::Clock { .. } => "Clock",
             Self::Listeners { .. } => "Listeners",

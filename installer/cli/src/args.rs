@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use slipway_api::{Architecture, HostName, KubernetesVersion};
 
-use crate::local_args::InitArgs;
+use crate::local_args::{InitArgs, JoinArgs};
 
 /// Kubernetes on your own machines: a plan you can read first, one command for all hosts.
 #[derive(Debug, Parser)]
@@ -33,8 +33,9 @@ pub(crate) enum Output {
 pub(crate) enum Command {
     /// Bring up the cluster that the file describes; without a file, one of this machine alone.
     Init(Box<InitArgs>),
-    /// Add hosts that are in the file and not yet in the cluster.
-    Join(RunArgs),
+    /// Add hosts that are in the file and not yet in the cluster; with an endpoint and
+    /// a token, this machine by itself.
+    Join(Box<JoinArgs>),
     /// Show what differs between the file and the hosts; exits 2 if anything does.
     Plan(PlanArgs),
     /// Make the hosts as the file says.

@@ -22,6 +22,46 @@ pub(crate) struct InitArgs {
     pub node: NodeArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// The API server of the cluster that this machine joins by itself; without
+    /// it, hosts of the cluster file join.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub endpoint: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub discovery: DiscoveryArgs,
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// How this machine knows its cluster.
+#[derive(Clone, Default, Args)]
+#[command(next_help_heading = HERE)]
+pub(crate) struct DiscoveryArgs {
+    /// The bootstrap token; `-` reads it from stdin. Others can see what stands
+    /// on a command line: SLIPWAY_TOKEN and `--token-file` hide it.
+    #[arg(long, value_name = "TOKEN|-")]
+    pub token: Option<String>,
+    /// A file that holds the bootstrap token; `-` is stdin.
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// The pin of the cluster's CA, `sha256:` and 64 hexadecimal digits; may be
+    /// given several times.
+    #[arg(long, value_delimiter = ',', value_name = "HASH")]
+    pub discovery_token_ca_cert_hash: Vec<String>,
+    /// Join without a pin: the token alone tells the cluster from another.
+    #[arg(long)]
+    pub discovery_token_unsafe_skip_ca_verification: bool,
+}
+
+impl std::fmt::Debug for DiscoveryArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DiscoveryArgs([redacted])")
+    }
+}
+
 /// What a cluster file would say about the cluster.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = HERE)]
@@ -59,6 +99,37 @@ pub(crate) struct NodeArgs {
     /// that is found, and else containerd is installed.
     #[arg(long, value_name = "PATH")]
     pub cri_socket: Option<PathBuf>,
+}
+
+impl JoinArgs {
+    /// Refuses flags that have no meaning beside a file.
+    ///
+    /// # Errors
+    /// The first such flag that is given.
+    pub fn refuse_beside_file(&self) -> Result<(), CliError> {
+        let DiscoveryArgs {
+            token,
+            token_file,
+            discovery_token_ca_cert_hash: pins,
+            discovery_token_unsafe_skip_ca_verification: skips,
+        } = &self.discovery;
+        let given = [
+            (self.endpoint.is_some(), "ENDPOINT"),
+            (token.is_some(), "--token"),
+            (token_file.is_some(), "--token-file"),
+            (!pins.is_empty(), "--discovery-token-ca-cert-hash"),
+            (*skips, "--discovery-token-unsafe-skip-ca-verification"),
+            (self.node.node_name.is_some(), "--node-name"),
+            (self.node.cri_socket.is_some(), "--cri-socket"),
+        ];
+        match given.into_iter().find(|(is_given, _)| *is_given) {
+            None => Ok(()),
+            Some((_, flag)) => Err(CliError::bad_input(
+                format!("`{flag}` is for this machine alone, and a cluster file is given"),
+                "a file's hosts join without tokens; leave `-f` and SLIPWAY_CONFIG out to join this machine",
+            )),
+        }
+    }
 }
 
 impl InitArgs {

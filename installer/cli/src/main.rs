@@ -12,6 +12,7 @@ mod cli_error;
 mod cluster;
 mod commands;
 mod exit_code;
+mod join_target;
 mod local_args;
 mod session;
 mod show;

@@ -23,7 +23,8 @@ const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// This machine with the agent in this process, and what it is like.
 pub(crate) struct ThisMachine {
-    host: Arc<dyn Host>,
+    /// Its agent.
+    pub host: Arc<dyn Host>,
     /// Its facts.
     pub facts: HostFacts,
 }
@@ -74,6 +75,20 @@ impl ThisMachine {
                 format!("this machine cannot be a node: {error}"),
                 "name the node with `--node-name`, or change the name: `hostnamectl set-hostname NAME`",
             )
+        })
+    }
+
+    /// Returns the name that the node is to have: `wanted`, as kubeadm takes it
+    /// in lower case, or else its own.
+    ///
+    /// # Errors
+    /// The name is not one that Kubernetes takes.
+    pub fn node_name_or(&self, wanted: Option<&str>) -> Result<HostName, CliError> {
+        let Some(name) = wanted else {
+            return self.node_name();
+        };
+        name.trim().to_lowercase().parse().map_err(|error| {
+            CliError::bad_input(format!("--node-name: {error}"), "name the node otherwise")
         })
     }
 

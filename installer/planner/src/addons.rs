@@ -1,7 +1,11 @@
 //! What lives in the cluster: its configuration, roles for joining, addons.
 
+use std::collections::BTreeMap;
+
 use slipway_api::step::{ApplyObjects, Condition, PublishClusterInfo, WaitFor};
-use slipway_api::{ClusterSpec, Cni, LocalText, Phase, Release, Step, StepId, paths};
+use slipway_api::{
+    CLUSTER_NAME_ANNOTATION, ClusterSpec, Cni, LocalText, Phase, Release, Step, StepId, paths,
+};
 use slipway_templates::{
     BootstrapTokenRbac, ClusterConfiguration, ClusterInfo, CoreDns, Corefile,
     DEFAULT_COREDNS_REPLICAS, DEFAULT_VXLAN_PORT, Flannel, KubeProxy, KubeProxyConfig,
@@ -41,7 +45,10 @@ pub(crate) fn add_cluster_configuration(
             serde_json::to_value(configuration).expect("a ClusterConfiguration has only text keys"),
         ),
     };
+    // What machines that join by themselves may read: the file they may not.
+    let name = (CLUSTER_NAME_ANNOTATION.to_owned(), input.spec.name.clone());
     let kubeadm_config = KubeadmConfig {
+        annotations: BTreeMap::from([name]),
         cluster_configuration,
     };
     let kubelet_config = KubeletConfigMap {

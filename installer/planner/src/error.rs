@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use slipway_api::{Architecture, HostName};
+use slipway_api::{Architecture, HostName, KubernetesVersion};
 
 /// Why no plan can be made.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,32 @@ pub enum PlanError {
         /// The host.
         host: HostName,
     },
+    /// A control-plane node is to join a cluster.
+    #[error("{host} is a control-plane node already, and cannot join a cluster")]
+    IsControlPlane {
+        /// The host.
+        host: HostName,
+    },
+    /// The host trusts another CA than the cluster has.
+    #[error("{host} belongs to a cluster with another CA")]
+    OtherAuthority {
+        /// The host.
+        host: HostName,
+    },
+    /// There is a living node of the same name.
+    #[error("the cluster has a node {node} already, and it is Ready")]
+    NodeExists {
+        /// The node.
+        node: HostName,
+    },
+    /// A kubelet would be too new or too old for the API server.
+    #[error("a kubelet {kubelet} does not go with an API server {api_server}")]
+    KubeletSkew {
+        /// What would be installed.
+        kubelet: KubernetesVersion,
+        /// What the cluster runs.
+        api_server: KubernetesVersion,
+    },
     /// The last control-plane host cannot leave while workers stay.
     #[error(
         "{host} is the only control-plane node: without it the cluster ends; reset the whole cluster with --all"
@@ -105,6 +131,16 @@ impl PlanError {
             Self::OtherCluster { .. } => Some("name the other cluster's file with `-f`".to_owned()),
             Self::ApiDown { .. } => Some(
                 "mend the API server first (`slipway status` shows what is wrong), or end the whole cluster with `reset --all`"
+                    .to_owned(),
+            ),
+            Self::IsControlPlane { .. } | Self::OtherAuthority { .. } => Some(
+                "if nothing needs it any more: `slipway reset`, and then join".to_owned(),
+            ),
+            Self::NodeExists { node } => Some(format!(
+                "name this one otherwise with `--node-name`, or delete the other: `kubectl delete node {node}`"
+            )),
+            Self::KubeletSkew { .. } => Some(
+                "a kubelet may be up to three minors older than its API server, and never newer: finish the cluster's upgrade first"
                     .to_owned(),
             ),
             Self::NotRead(_)

@@ -118,6 +118,21 @@ pub(crate) fn add_kubelet(
     let client = builder.add(host, phase, client, start.needs);
     let serving = builder.add(host, phase, serving, start.needs);
 
+    let mut files = add_kubelet_files(builder, input, start)?;
+    let serving_path = format!("{}/kubelet.crt", paths::KUBELET_PKI_DIR);
+    files.push((serving, serving_path));
+    files.push((client, paths::KUBELET_CONF.to_owned()));
+    Ok(add_kubelet_unit(builder, input, start.needs, files))
+}
+
+/// Adds the files that a kubelet reads when it starts; returns all such files
+/// with the steps that bring them.
+pub(crate) fn add_kubelet_files(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    start: &KubeletStart<'_>,
+) -> Result<Vec<(StepId, String)>, PlanError> {
+    let host = &input.host.name;
     let render = |what| move |source| PlanError::Render { what, source };
     let instance = KubeletInstanceConfig {
         container_runtime_endpoint: runtime_endpoint(input),
@@ -143,22 +158,33 @@ pub(crate) fn add_kubelet(
     let mut files: Vec<(StepId, String)> = start.installed.kubelet_files.clone();
     for (path, text) in texts {
         let step = Step::WriteFile(WriteFile::new(path, 0o644, text));
-        files.push((builder.add(host, phase, step, start.needs), path.to_owned()));
+        let id = builder.add(host, Phase::KubeletStart, step, start.needs);
+        files.push((id, path.to_owned()));
     }
-    let serving_path = format!("{}/kubelet.crt", paths::KUBELET_PKI_DIR);
-    files.push((serving, serving_path));
-    files.push((client, paths::KUBELET_CONF.to_owned()));
+    Ok(files)
+}
+
+/// Adds the start of a kubelet with its files as they are; returns the step
+/// after which it is healthy.
+pub(crate) fn add_kubelet_unit(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &[StepId],
+    files: Vec<(StepId, String)>,
+) -> StepId {
+    let host = &input.host.name;
+    let phase = Phase::KubeletStart;
     let unit = Step::EnsureUnit(EnsureUnit {
         unit: "kubelet.service".to_owned(),
         files: files.iter().map(|(_, path)| path.clone()).collect(),
     });
     let after: Vec<StepId> = files.into_iter().map(|(id, _)| id).collect();
-    let unit = builder.add_rerun(host, phase, unit, start.needs, &after);
+    let unit = builder.add_rerun(host, phase, unit, needs, &after);
     let healthy = WaitFor {
         condition: Condition::KubeletHealthy,
         timeout_seconds: input.spec.timeouts.kubelet_health_check.as_secs(),
     };
-    Ok(builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit]))
+    builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit])
 }
 
 /// Returns the kubelet's configuration as far as it is the same on every node.

@@ -1,5 +1,7 @@
 //! The ConfigMap in which kubeadm looks up the cluster.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -11,6 +13,8 @@ use crate::{TemplateError, engine};
 pub struct KubeadmConfig {
     /// What it holds.
     pub cluster_configuration: ClusterConfiguration,
+    /// Annotations of the ConfigMap; kubeadm itself sets none.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl KubeadmConfig {
@@ -21,7 +25,10 @@ impl KubeadmConfig {
     /// Fails only where a template and its context disagree.
     pub fn render(&self) -> Result<String, TemplateError> {
         let text = self.cluster_configuration.render()?;
-        let context = json!({ "cluster_configuration": text });
+        let context = json!({
+            "cluster_configuration": text,
+            "annotations": self.annotations,
+        });
         engine::render("cluster/kubeadm-config.yaml", &context)
     }
 }

@@ -135,6 +135,7 @@ impl Release {
     /// Returns the ConfigMap `kubeadm-config`.
     pub fn kubeadm_config(&self, overlay: Option<Value>) -> KubeadmConfig {
         KubeadmConfig {
+            annotations: std::collections::BTreeMap::new(),
             cluster_configuration: ClusterConfiguration {
                 kubernetes_version: self.version.into(),
                 control_plane_endpoint: String::new(),

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use http::{Request, Uri};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 
@@ -65,6 +65,40 @@ impl ApiClient {
         if let Some(local) = local_endpoint {
             point_to(&mut config, local)?;
         }
+        Self::new(config)
+    }
+
+    /// Returns a client without credentials of the API server at `address`,
+    /// whose certificate nobody looks at: what it answers proves nothing.
+    pub(super) fn blind(address: SocketAddr) -> Result<Self, KubernetesError> {
+        let mut config = Config::new(url_of(address)?);
+        // No certificate is trusted, and none is asked for: the machine's own
+        // store of authorities, which may be empty, is not even read.
+        config.root_cert = Some(Vec::new());
+        config.accept_invalid_certs = true;
+        Self::new(config)
+    }
+
+    /// Returns a client of the API server at `address` with the credentials
+    /// inside `kubeconfig`, whose URL says which name the certificate must carry.
+    pub(super) async fn at_address(
+        kubeconfig: &str,
+        address: SocketAddr,
+    ) -> Result<Self, KubernetesError> {
+        Self::new(config_at(kubeconfig, address).await?)
+    }
+
+    /// Returns the same client without the credentials: what anybody may do.
+    pub(super) async fn anonymous_at_address(
+        kubeconfig: &str,
+        address: SocketAddr,
+    ) -> Result<Self, KubernetesError> {
+        let mut config = config_at(kubeconfig, address).await?;
+        config.auth_info = AuthInfo::default();
+        Self::new(config)
+    }
+
+    fn new(mut config: Config) -> Result<Self, KubernetesError> {
         let endpoint = config.cluster_url.to_string();
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         if !is_https_with_address(&config.cluster_url) {
@@ -185,6 +219,26 @@ pub(super) fn build(builder: http::request::Builder, body: Vec<u8>) -> Request<V
     builder
         .body(body)
         .expect("paths are made of names that Kubernetes accepts as URL parts")
+}
+
+async fn config_at(kubeconfig: &str, address: SocketAddr) -> Result<Config, KubernetesError> {
+    let unreadable = |source| KubernetesError::ReadKubeconfig {
+        path: "for joining".to_owned(),
+        source: Box::new(source),
+    };
+    let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(unreadable)?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(unreadable)?;
+    point_to(&mut config, &format!("https://{address}"))?;
+    Ok(config)
+}
+
+fn url_of(address: SocketAddr) -> Result<Uri, KubernetesError> {
+    let endpoint = format!("https://{address}");
+    endpoint
+        .parse()
+        .map_err(|_| KubernetesError::InvalidEndpoint { endpoint })
 }
 
 /// Sends `config`'s calls to `local` and keeps the name to be verified.

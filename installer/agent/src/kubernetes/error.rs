@@ -238,7 +238,7 @@ impl KubernetesError {
 /// waiting does not help then.
 ///
 /// rustls' words, since its error type is boxed several layers down.
-fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&cause| cause.source())
         .any(|cause| cause.to_string().contains("invalid peer certificate"))
 }

@@ -68,12 +68,19 @@ fn client_fault(
     if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
         return because("kubelet.conf trusts another certificate authority");
     }
-    let Some(pair) = files::read_text(&context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT))?
-    else {
+    let Some(pair) = client_pair(context)? else {
         return because("the client certificate is not there");
     };
     let profile = client_profile(&step.node_name);
     Ok(why_unfit(&pair, &pair, authority.as_deref(), &profile))
+}
+
+/// Returns the kubelet's newest client certificate with its key.
+pub(super) fn client_pair(
+    context: &Context,
+) -> Result<Option<zeroize::Zeroizing<String>>, AgentError> {
+    let path = context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT);
+    Ok(files::read_text(&path)?.map(zeroize::Zeroizing::new))
 }
 
 pub(super) fn apply_client(
@@ -242,7 +249,7 @@ fn recipe(step: &Step) -> Result<Recipe<'_>, AgentError> {
 
 /// Returns the profile of a kubelet's client certificate, backdated like one
 /// that the controller manager signs, so that slow clocks accept it.
-fn client_profile(node_name: &str) -> CertificateProfile {
+pub(super) fn client_profile(node_name: &str) -> CertificateProfile {
     let mut profile = KubeconfigName::Kubelet.profile(node_name);
     profile.not_before = slipway_pki::NotBefore::Backdated;
     profile

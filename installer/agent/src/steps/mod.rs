@@ -6,6 +6,7 @@ mod cluster;
 mod containers;
 mod files;
 mod images;
+mod kubelet_bootstrap;
 mod kubelet_certificates;
 mod links;
 mod mounts;
@@ -49,6 +50,7 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::EnsureKubeconfig(step) => certificates::check_kubeconfig(step, context),
         Step::EnsureKubeletClient(step) => kubelet_certificates::check_client(step, context),
         Step::EnsureKubeletServing(step) => kubelet_certificates::check_serving(step, context),
+        Step::EnsureKubeletBootstrap(step) => kubelet_bootstrap::check_bootstrap(step, context),
         Step::ApplyObjects(step) => cluster::check_objects(step, context).await,
         Step::PublishClusterInfo(step) => cluster::check_info(step, context).await,
         Step::MarkNode(step) => cluster::check_marks(step, context).await,
@@ -103,6 +105,7 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::EnsureKubeconfig(step) => certificates::apply_kubeconfig(step, context),
         Step::EnsureKubeletClient(step) => kubelet_certificates::apply_client(step, context),
         Step::EnsureKubeletServing(step) => kubelet_certificates::apply_serving(step, context),
+        Step::EnsureKubeletBootstrap(step) => kubelet_bootstrap::apply_bootstrap(step, context),
         Step::ApplyObjects(step) => cluster::apply_objects(step, context).await,
         Step::PublishClusterInfo(step) => cluster::apply_info(step, context).await,
         Step::MarkNode(step) => cluster::apply_marks(step, context).await,

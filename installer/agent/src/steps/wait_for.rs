@@ -8,11 +8,11 @@ use slipway_api::{Check, paths};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{cluster, needed, units};
+use super::{cluster, kubelet_bootstrap, needed, units};
 use crate::AgentError;
 use crate::context::Context;
 use crate::cri::CriClient;
-use crate::kubernetes::{ApiCondition, Observation};
+use crate::kubernetes::{ApiClient, ApiCondition, Observation};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -65,6 +65,11 @@ async fn missing(condition: &Condition, context: &Context) -> Option<String> {
             Condition::NodeReady { node } => {
                 observed(&ApiCondition::NodeReady { node: node.clone() }, context).await
             }
+            Condition::KubeletBootstrapped { node } => certificate_missing(node, context),
+            Condition::OwnNodeReady { node, api_address } => {
+                let condition = ApiCondition::NodeReady { node: node.clone() };
+                seen_by_kubelet(&condition, *api_address, context).await
+            }
             Condition::DeploymentAvailable { namespace, name } => {
                 let condition = ApiCondition::DeploymentAvailable {
                     namespace: namespace.clone(),
@@ -85,6 +90,35 @@ async fn observed(condition: &ApiCondition, context: &Context) -> Option<String>
         Ok(Observation::Met) => None,
         Ok(Observation::NotYet(seen)) => Some(seen),
         Err(error) => Some(error.failure().to_string()),
+    }
+}
+
+fn certificate_missing(node: &str, context: &Context) -> Option<String> {
+    match kubelet_bootstrap::missing_certificate(node, context) {
+        Ok(missing) => missing,
+        Err(error) => Some(error.failure().to_string()),
+    }
+}
+
+/// Looks with the kubelet's own credentials: a worker has no others.
+async fn seen_by_kubelet(
+    condition: &ApiCondition,
+    api_address: SocketAddr,
+    context: &Context,
+) -> Option<String> {
+    let path = context.at(paths::KUBELET_CONF);
+    if !path.exists() {
+        return Some("kubelet.conf is not there".to_owned());
+    }
+    let endpoint = format!("https://{api_address}");
+    let seen = match ApiClient::from_kubeconfig(&path, Some(&endpoint)).await {
+        Ok(client) => client.observe(condition).await,
+        Err(error) => Err(error),
+    };
+    match seen {
+        Ok(Observation::Met) => None,
+        Ok(Observation::NotYet(seen)) => Some(seen),
+        Err(error) => Some(slipway_api::Failure::of(&error).to_string()),
     }
 }
 
@@ -178,7 +212,9 @@ pub(super) async fn component_logs(socket: &str, components: &[&str]) -> Vec<Str
 /// Returns the error of a wait, with the log that explains it.
 async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
     let (log_tail, help) = match &step.condition {
-        Condition::KubeletHealthy => (
+        Condition::KubeletHealthy
+        | Condition::KubeletBootstrapped { .. }
+        | Condition::OwnNodeReady { .. } => (
             units::journal_tail("kubelet.service").await,
             "journalctl -u kubelet",
         ),

@@ -68,6 +68,25 @@ impl ControlPlane {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    /// Returns the certificate of the CA.
+    pub fn ca_pem(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("ca.crt")).expect("it was issued")
+    }
+
+    /// Starts the controllers that sign `cluster-info` for bootstrap tokens; they
+    /// end when the value is dropped.
+    pub fn start_signer(&self) -> Child {
+        let conf = self.admin_conf(&self.endpoint());
+        let arguments = [
+            format!("--kubeconfig={}", conf.display()),
+            "--controllers=bootstrap-signer-controller,token-cleaner-controller".to_owned(),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+        ];
+        let log = self.folder.path().join("kube-controller-manager.log");
+        start("kube-controller-manager", &arguments, log)
+    }
+
     /// Writes a kubeconfig with the administrator's certificate and returns its path.
     pub fn admin_conf(&self, server: &str) -> PathBuf {
         self.kubeconfig(

@@ -10,6 +10,8 @@ mod control_plane;
 #[cfg(test)]
 mod cri_story;
 #[cfg(test)]
+mod discovery_story;
+#[cfg(test)]
 mod external_etcd;
 #[cfg(test)]
 mod kubernetes_story;

@@ -129,3 +129,22 @@ const fn one_year() -> u64 {
 const fn ten_years() -> u64 {
     10 * one_year()
 }
+
+/// Writes `bootstrap-kubelet.conf`, with which the kubelet asks the API for its
+/// client certificate; one that the kubelet has already is enough.
+///
+/// The token itself is in no plan: the agent was given it for discovery, and
+/// holds it as long as its channel is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnsureKubeletBootstrap {
+    /// The node's name.
+    pub node_name: String,
+    /// The API server's URL.
+    pub server: String,
+    /// The cluster's name inside the file.
+    pub cluster_name: String,
+    /// The certificates of the cluster's CA.
+    pub ca_pem: String,
+    /// The token's public half.
+    pub token_id: String,
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,19 @@ pub enum Condition {
         /// The node's name.
         node: String,
     },
+    /// The kubelet on this host has the client certificate that its bootstrap
+    /// token asked for.
+    KubeletBootstrapped {
+        /// The node's name.
+        node: String,
+    },
+    /// The node is Ready, as its own kubelet's credentials see it.
+    OwnNodeReady {
+        /// The node's name.
+        node: String,
+        /// Where the API server is whose URL is in kubelet.conf.
+        api_address: SocketAddr,
+    },
     /// A Deployment has all its replicas available.
     DeploymentAvailable {
         /// The namespace.
@@ -98,7 +112,12 @@ impl fmt::Display for Condition {
             Self::KubeletHealthy => f.write_str("the kubelet is healthy"),
             Self::ApiServerReady => f.write_str("the API server is ready"),
             Self::NodeRegistered { node } => write!(f, "node {node} is registered"),
-            Self::NodeReady { node } => write!(f, "node {node} is Ready"),
+            Self::KubeletBootstrapped { node } => {
+                write!(f, "the kubelet has a certificate for {node}")
+            }
+            Self::NodeReady { node } | Self::OwnNodeReady { node, .. } => {
+                write!(f, "node {node} is Ready")
+            }
             Self::DeploymentAvailable { namespace, name } => {
                 write!(f, "Deployment {namespace}/{name} is available")
             }

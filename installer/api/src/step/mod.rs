@@ -9,8 +9,8 @@ mod teardown;
 use serde::{Deserialize, Serialize};
 
 pub use certificates::{
-    ControlPlaneNames, EnsureAuthority, EnsureCertificate, EnsureKubeconfig, EnsureKubeletClient,
-    EnsureKubeletServing, EnsureServiceAccountKey,
+    ControlPlaneNames, EnsureAuthority, EnsureCertificate, EnsureKubeconfig,
+    EnsureKubeletBootstrap, EnsureKubeletClient, EnsureKubeletServing, EnsureServiceAccountKey,
 };
 pub use cluster::{
     ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
@@ -65,6 +65,8 @@ pub enum Step {
     EnsureKubeletClient(EnsureKubeletClient),
     /// See [`EnsureKubeletServing`].
     EnsureKubeletServing(EnsureKubeletServing),
+    /// See [`EnsureKubeletBootstrap`].
+    EnsureKubeletBootstrap(EnsureKubeletBootstrap),
     /// See [`ApplyObjects`].
     ApplyObjects(ApplyObjects),
     /// See [`PublishClusterInfo`].
@@ -122,6 +124,7 @@ impl Step {
             | Self::EnsureKubeconfig(_)
             | Self::EnsureKubeletClient(_)
             | Self::EnsureKubeletServing(_)
+            | Self::EnsureKubeletBootstrap(_)
             | Self::ApplyObjects(_)
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
@@ -163,6 +166,7 @@ impl Step {
             | Self::EnsureServiceAccountKey(_)
             | Self::EnsureCertificate(_)
             | Self::EnsureKubeconfig(_)
+            | Self::EnsureKubeletBootstrap(_)
             | Self::ApplyObjects(_)
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
@@ -217,6 +221,9 @@ impl Step {
             }
             Self::EnsureKubeletServing(step) => {
                 format!("issue kubelet serving certificate for {}", step.node_name)
+            }
+            Self::EnsureKubeletBootstrap(step) => {
+                format!("write bootstrap-kubelet.conf with token {}", step.token_id)
             }
             Self::ApplyObjects(step) => format!("apply {}", step.name),
             Self::PublishClusterInfo(_) => "publish cluster-info".to_owned(),

@@ -210,7 +210,8 @@ impl<'a> ClusterLook<'a> {
     }
 }
 
-fn stop_at_errors(findings: &[Finding], output: Output) -> Result<(), CliError> {
+/// Shows what preflight found, and refuses to go on where anything of it is an error.
+pub(super) fn stop_at_errors(findings: &[Finding], output: Output) -> Result<(), CliError> {
     let is_error = |finding: &&Finding| finding.severity == Severity::Error;
     let errors = findings.iter().filter(is_error).count();
     if errors == 0 {

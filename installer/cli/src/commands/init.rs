@@ -53,12 +53,7 @@ pub(crate) async fn cluster_here(
             (cluster.spec, here)
         }
         None => {
-            let name = match &node.node_name {
-                Some(name) => name.to_lowercase().parse().map_err(|error| {
-                    CliError::bad_input(format!("--node-name: {error}"), "name the node otherwise")
-                })?,
-                None => machine.node_name()?,
-            };
+            let name = machine.node_name_or(node.node_name.as_deref())?;
             let address = shape
                 .apiserver_advertise_address
                 .or(machine.facts.default_address)
@@ -176,7 +171,7 @@ pub(crate) fn check_socket(socket: &Path, facts: &HostFacts) -> Result<(), CliEr
     }
 }
 
-fn without_scheme(socket: &Path) -> String {
+pub(crate) fn without_scheme(socket: &Path) -> String {
     let text = socket.to_string_lossy();
     text.strip_prefix("unix://").unwrap_or(&text).to_owned()
 }

@@ -8,6 +8,7 @@ mod config;
 mod confirm;
 mod execution;
 mod init;
+mod join;
 mod kubeconfig;
 mod lab;
 mod logs;
@@ -25,15 +26,15 @@ use crate::args::{Cli, Command, Output};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
 use crate::{show, terminal};
-use cluster_look::Intent;
+pub(crate) use init::endpoint;
 
 /// Runs the command and returns how it ended.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let output = cli.output;
     match cli.command {
         Command::Init(args) => init::run(*args, output).await,
-        Command::Join(args) => cluster_run::run(Intent::Join, args, output).await,
-        Command::Apply(args) => cluster_run::run(Intent::Apply, args, output).await,
+        Command::Join(args) => join::run(*args, output).await,
+        Command::Apply(args) => cluster_run::run(cluster_look::Intent::Apply, args, output).await,
         Command::Plan(args) => plan::run(args, output).await,
         Command::Preflight(args) => preflight::run(args, output).await,
         Command::Status(args) => status::run(args, output).await,

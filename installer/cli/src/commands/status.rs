@@ -1,6 +1,7 @@
 //! `status`: nodes, versions, certificates, what is unhealthy.
 
-use slipway_engine::gather_facts;
+use slipway_api::protocol::{Reply, Request};
+use slipway_engine::{Fleet, gather_facts};
 
 use crate::args::{ClusterArgs, Output};
 use crate::cli_error::CliError;
@@ -14,8 +15,12 @@ pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
     let mut fleet = cluster.connect(hosts, &args).await?;
     let facts = gather_facts(&mut fleet, &cluster.spec).await;
     let is_unreachable = !fleet.unreachable().is_empty();
+    let self_signed = match &facts.cluster {
+        Some(_) => self_signed_nodes(&fleet, &cluster).await,
+        None => Vec::new(),
+    };
     fleet.close().await;
-    show::status(&cluster.spec, &facts, output);
+    show::status(&cluster.spec, &facts, &self_signed, output);
     Ok(match &facts.cluster {
         _ if is_unreachable => ExitCode::Unreachable,
         Some(cluster)
@@ -25,4 +30,16 @@ pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
         }
         Some(_) | None => ExitCode::Failed,
     })
+}
+
+/// Returns the nodes whose kubelets serve with certificates of their own making.
+async fn self_signed_nodes(fleet: &Fleet, cluster: &Cluster) -> Vec<String> {
+    let Some(host) = fleet.host(&cluster.control_plane().name) else {
+        return Vec::new();
+    };
+    match host.request(Request::FindSelfSigned, &|_| {}).await {
+        Ok(Reply::SelfSigned { nodes }) => nodes,
+        // What cannot be looked at is no state to report.
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }

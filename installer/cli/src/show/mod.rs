@@ -14,7 +14,7 @@ mod transfer;
 pub(crate) use findings::{findings, findings_of_run, warnings};
 pub(crate) use journal::journal;
 pub(crate) use left_out::{SameAgain, left_out};
-pub(crate) use next_steps::{next_steps, outcome};
+pub(crate) use next_steps::{joined, next_steps, outcome};
 pub(crate) use no_blobs::NoBlobs;
 pub(crate) use plan::{nothing_to_do, plan, plan_to_agree, plan_with_findings};
 pub(crate) use run_view::RunView;

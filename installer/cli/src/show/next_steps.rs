@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use slipway_api::{Outcome, Progress, RunState};
+use slipway_api::{ClusterSpec, HostName, Outcome, Progress, RunState};
 
 use crate::args::ClusterArgs;
 use crate::cluster::Cluster;
@@ -68,4 +68,15 @@ pub(crate) fn next_steps(cluster: &Cluster, args: &ClusterArgs) {
     if cluster.here.is_some() {
         outln!("  slipway token create --print-join-command");
     }
+}
+
+/// Prints on stdout what became of a machine that joined by itself.
+pub(crate) fn joined(spec: &ClusterSpec, node: &HostName) {
+    outln!(
+        "\nThis machine is the node {node} of the cluster {}.",
+        spec.name
+    );
+    outln!("Its kubelet serves with a certificate of its own making until the next");
+    outln!("`slipway apply` with it in the cluster file. On a control-plane node:");
+    outln!("  slipway status");
 }

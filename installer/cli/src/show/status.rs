@@ -10,9 +10,15 @@ use crate::args::Output;
 const DAY: i64 = 86_400;
 
 /// Prints the cluster's state on stdout.
-pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, output: Output) {
+///
+/// `self_signed` are nodes whose kubelets serve with certificates of their own.
+pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, self_signed: &[String], output: Output) {
     if output == Output::Json {
-        return super::json(&serde_json::json!({ "cluster": spec.name, "facts": facts }));
+        return super::json(&serde_json::json!({
+            "cluster": spec.name,
+            "facts": facts,
+            "selfSignedKubelets": self_signed,
+        }));
     }
     for (host, state) in &facts.hosts {
         if let HostState::Unreached { failure } = state {
@@ -84,4 +90,11 @@ pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, output: Output) {
         .unhealthy
         .iter()
         .for_each(|line| outln!("unhealthy: {line}"));
+    if !self_signed.is_empty() {
+        outln!(
+            "\nThe kubelets of these nodes serve with certificates of their own making: {}",
+            self_signed.join(", ")
+        );
+        outln!("help: `slipway apply -f FILE` with them in the file gives them the cluster's");
+    }
 }

@@ -34,6 +34,8 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::MissingBlobs { .. }
         | Request::ReadAdminKubeconfig
         | Request::ReadStoredCluster
+        | Request::ForgetToken
+        | Request::FindSelfSigned
         | Request::ReadJournal { .. }
         | Request::ReadClock
         | Request::OpenListeners { .. }
@@ -43,7 +45,8 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::Lock { .. }
         | Request::Tidy { .. }
         | Request::Token(_) => READING,
-        Request::CheckSteps { .. }
+        Request::Discover(_)
+        | Request::CheckSteps { .. }
         | Request::PrepareCertificate { .. }
         | Request::SignCertificate { .. }
         | Request::ReadPublicFile { .. } => IN_LINE,
@@ -88,6 +91,9 @@ fn describe(request: &Request) -> String {
         Request::SignCertificate { .. } => "sign a certificate".to_owned(),
         Request::ReadPublicFile { file } => format!("read {}", file.path()),
         Request::ReadAdminKubeconfig => "read the administrator's kubeconfig".to_owned(),
+        Request::Discover(_) => "find the cluster to join".to_owned(),
+        Request::FindSelfSigned => "look at the kubelets' certificates".to_owned(),
+        Request::ForgetToken => "forget the bootstrap token".to_owned(),
         Request::ReadStoredCluster => "read the cluster file that the cluster keeps".to_owned(),
         Request::ReadJournal { .. } => "read a journal".to_owned(),
         Request::ReadClock => "read the clock".to_owned(),
