@@ -18,9 +18,13 @@ inside() {
 
 # Runs a command in all namespaces of a host, beside its sshd.
 within() {
-    local name=$1
+    local name=$1 pid
     shift
-    nsenter --target "$(ip netns pids "$prefix-$name" | tail -n 1)" --all -- "$@"
+    # The first sshd is the one that stays: others end with their connections.
+    for pid in $(ip netns pids "$prefix-$name"); do
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != sshd ] || break
+    done
+    nsenter --target "$pid" --all -- "$@"
 }
 
 # All namespaces of a machine share one table of neighbours, and hosts that all
