@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use slipway_api::step::PublishClusterInfo;
-use slipway_api::{HostState, Plan, Step};
+use slipway_api::{CLUSTER_NAME_ANNOTATION, HostState, Plan, Step};
 use slipway_planner::{Scope, cluster_images, plan_cluster};
 use slipway_templates::CA_CERTIFICATE_DIRECTORIES;
 
@@ -152,6 +152,16 @@ fn comparable(object: &Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         // kubeadm's way of forcing an update; ours is server-side apply.
         metadata.remove("resourceVersion");
+        // What is ours on top: the cluster's name, for machines that join by themselves.
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
+            annotations.remove(CLUSTER_NAME_ANNOTATION);
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
     }
     let hash = "/metadata/annotations/kubeadm.kubernetes.io~1component-config.hash";
     if let Some(hash) = object.pointer_mut(hash) {
