@@ -173,8 +173,9 @@ fn add_joining(
         token_id: node.token_id.clone(),
     });
     let bootstrap = builder.add(host, Phase::KubeletStart, bootstrap, &needs);
-    let bootstrap_path = paths::BOOTSTRAP_KUBELET_CONF.to_owned();
-    files.push((bootstrap.clone(), bootstrap_path.clone()));
+    // A new token restarts the kubelet; the file with it is gone once it was used,
+    // so what a later run compares is the CA, which the kubelet reads too.
+    files.push((bootstrap.clone(), paths::CLUSTER_CA.to_owned()));
     let healthy = add_kubelet_unit(builder, input, &needs, files);
 
     let wait = |condition, timeout_seconds| {
@@ -189,7 +190,7 @@ fn add_joining(
     let step = wait(has_certificate, BOOTSTRAP_TIMEOUT);
     let bootstrapped = builder.add(host, phase, step, &[healthy]);
     let forget = Step::RemovePath(RemovePath {
-        path: bootstrap_path,
+        path: paths::BOOTSTRAP_KUBELET_CONF.to_owned(),
         scope: RemovalScope::Everything,
     });
     // It is not there before it is written: its own check would drop it.

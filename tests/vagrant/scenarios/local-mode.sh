@@ -132,7 +132,7 @@ status_tells_the_self_signed_kubelet() { prints 'of their own making: w-1' there
 kubeadm_understands_the_node() { on w-1 grep -q rotateCertificates /var/lib/kubelet/config.yaml; prints kubelet-client on w-1 ls /var/lib/kubelet/pki; }
 file_takes_the_node_over() {
     # The workstation's file names both hosts; the cluster's own name is `kubernetes`.
-    sed 's/^metadata:.*/metadata: { name: kubernetes }/' "$file" >"$work/two.yaml"
+    sed 's/^  name: .*/  name: kubernetes/' "$file" >"$work/two.yaml"
     grep -q 'name: kubernetes' "$work/two.yaml"
     "$slipway" apply -f "$work/two.yaml" --bundle "$bundle" -y
     eventually 60 nodes_ready 2
