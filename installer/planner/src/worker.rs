@@ -33,12 +33,9 @@ pub(crate) fn add_worker(
         file: PublicFile::ClusterCa,
         sha256: ca,
     };
-    let fetch = builder.add(
-        host,
-        Phase::KubeletStart,
-        Step::FetchFile(fetch),
-        cluster_ready,
-    );
+    let mut before = cluster_ready.to_vec();
+    before.push(installed.marker.clone());
+    let fetch = builder.add(host, Phase::KubeletStart, Step::FetchFile(fetch), &before);
 
     let mut needs = installed.all.clone();
     // The kubelet pulls nothing by itself where the images are already there.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::removals::cluster_facts;
 use crate::support::{bare_facts, manifest, spec};
 use slipway_api::{
-    Check, ClusterSpec, Cni, Facts, Failure, HostState, LocalText, NodeFacts, Plan, RuntimeFacts,
+    Check, ClusterSpec, Cni, Facts, Failure, HostState, LocalText, NodeFacts, Phase, Plan,
+    RuntimeFacts,
 };
 use slipway_planner::{PlanError, Scope, plan_cluster};
 
@@ -56,6 +57,36 @@ fn every_step_needs_only_steps_before_it() {
         }
         assert!(before.insert(step.id.clone()), "{} is there twice", step.id);
     }
+}
+
+#[test]
+fn nothing_is_made_on_a_host_before_it_is_marked_as_the_cluster_s() {
+    let steps = whole_plan().steps;
+    let marker = "write /var/lib/slipway/cluster";
+    // Hosts as they are marked, then whatever comes after a mark of its own host.
+    let mut after = BTreeSet::new();
+    let mut early = Vec::new();
+    for step in &steps {
+        let is_marker = step.step.describe() == marker;
+        let own_host =
+            |need: &&slipway_api::StepId| need.as_str().starts_with(&format!("{}/", step.host));
+        let is_after = step
+            .needs
+            .iter()
+            .filter(own_host)
+            .any(|need| after.contains(need));
+        let text = step.step.describe();
+        // What a host was like before is remembered first, and waits ask the API.
+        let is_free = step.phase == Phase::NodeReady
+            || text.contains("remember")
+            || text.contains("/var/lib/slipway/before");
+        if is_marker || is_after {
+            after.insert(step.id.clone());
+        } else if !is_free {
+            early.push(step.id.to_string());
+        }
+    }
+    assert_eq!(early, [""; 0]);
 }
 
 #[test]
