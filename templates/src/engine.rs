@@ -42,6 +42,7 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
         "containerd/config.toml",
         "containerd/containerd.service",
         "containerd/hosts.toml",
+        "host/apiserver-proxy.service",
         "host/modules-load.conf",
         "host/service-route.service",
         "host/sysctl.conf",

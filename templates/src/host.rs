@@ -1,5 +1,6 @@
-//! Kernel settings and routes of a host.
+//! Kernel settings, routes and small services of a host.
 
+pub(crate) mod apiserver_proxy;
 pub(crate) mod modules_load;
 pub(crate) mod service_route;
 pub(crate) mod sysctl;

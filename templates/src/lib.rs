@@ -38,6 +38,7 @@ pub use containerd::registry_hosts::{RegistryHosts, RegistryMirror};
 pub use containerd::unit::ContainerdUnit;
 pub use error::TemplateError;
 pub use flags::merge_flags;
+pub use host::apiserver_proxy::ApiserverProxyUnit;
 pub use host::modules_load::ModulesLoad;
 pub use host::service_route::ServiceRouteUnit;
 pub use host::sysctl::Sysctl;

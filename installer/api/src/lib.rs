@@ -1,6 +1,7 @@
 //! The data that every part of Slipway shares: the cluster file, facts, steps, plans, events and run state.
 
 mod architecture;
+mod balancer;
 mod blob;
 mod bundle_manifest;
 mod event;
@@ -25,6 +26,7 @@ pub mod step;
 mod text_form;
 
 pub use architecture::{Architecture, UnknownArchitecture};
+pub use balancer::{BackendHealth, BalancerBackend, BalancerSeeds, BalancerState};
 pub use blob::Blob;
 pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageBlob};
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};

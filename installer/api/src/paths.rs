@@ -26,6 +26,8 @@ pub const KUBELET_INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml
 pub const KUBELET_FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
 /// The kubelet's own keys and certificates.
 pub const KUBELET_PKI_DIR: &str = "/var/lib/kubelet/pki";
+/// The kubelet's current client certificate and key, one file.
+pub const KUBELET_CLIENT: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
 /// Stacked etcd's data.
 pub const ETCD_DIR: &str = "/var/lib/etcd";
 /// Executables that Slipway installs.
@@ -64,6 +66,14 @@ pub const PENDING_DIR: &str = "/var/lib/slipway/pending";
 pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 /// Sysctls set at boot.
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/99-slipway-kubernetes.conf";
+/// The node-local balancer's folder.
+pub const APISERVER_PROXY_DIR: &str = "/var/lib/slipway/apiserver-proxy";
+/// The API servers that the node-local balancer begins with.
+pub const APISERVER_PROXY_SEEDS: &str = "/var/lib/slipway/apiserver-proxy/seeds.json";
+/// The API servers that it learned of.
+pub const APISERVER_PROXY_MEMBERS: &str = "/var/lib/slipway/apiserver-proxy/members.json";
+/// What it thinks of them, until it stops.
+pub const APISERVER_PROXY_STATE: &str = "/run/slipway-apiserver-proxy/state.json";
 /// Says which cluster this host belongs to, from the first step until `reset`.
 pub const CLUSTER_MARKER: &str = "/var/lib/slipway/cluster";
 /// The cluster file of a cluster that was made without one, by `slipway init`

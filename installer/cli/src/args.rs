@@ -1,9 +1,10 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use slipway_api::{Architecture, HostName, KubernetesVersion};
+use slipway_api::{Architecture, HostName, KubernetesVersion, paths};
 
 use crate::local_args::{InitArgs, JoinArgs};
 
@@ -68,6 +69,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Pass connections on to an API server that is ready; a unit on workers.
+    #[command(hide = true)]
+    ApiserverProxy(ApiserverProxyArgs),
     /// Serve requests on stdin and stdout; started by Slipway on hosts.
     #[command(hide = true)]
     Agent {
@@ -75,6 +79,29 @@ pub(crate) enum Command {
         #[arg(long, required = true)]
         stdio: bool,
     },
+}
+
+/// The node-local balancer; the defaults are what Slipway installs.
+#[derive(Debug, Args)]
+pub(crate) struct ApiserverProxyArgs {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:6443", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// The file with the API servers to begin with.
+    #[arg(long, default_value = paths::APISERVER_PROXY_SEEDS, value_name = "FILE")]
+    pub seeds: PathBuf,
+    /// Where to keep the API servers learned of.
+    #[arg(long, default_value = paths::APISERVER_PROXY_MEMBERS, value_name = "FILE")]
+    pub members: PathBuf,
+    /// Where to write what is thought of each.
+    #[arg(long, default_value = paths::APISERVER_PROXY_STATE, value_name = "FILE")]
+    pub state: PathBuf,
+    /// The cluster's CA certificates.
+    #[arg(long, default_value = paths::CLUSTER_CA, value_name = "FILE")]
+    pub certificate_authority: PathBuf,
+    /// The kubelet's client certificate and key.
+    #[arg(long, default_value = paths::KUBELET_CLIENT, value_name = "FILE")]
+    pub client_certificate: PathBuf,
 }
 
 /// What every command about a cluster takes.

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use slipway_templates::{
-    ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad, RegistryHosts,
-    RegistryMirror, ServiceRouteUnit, Sysctl, TemplateError,
+    ApiserverProxyUnit, ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad,
+    RegistryHosts, RegistryMirror, ServiceRouteUnit, Sysctl, TemplateError,
 };
 
 use crate::parse;
@@ -158,4 +158,27 @@ fn values_that_would_become_more_than_one_word_are_refused() {
         environment: vec![("A".into(), "b\nExecStart=/bin/sh".into())],
     };
     assert!(unit.render().is_err());
+}
+
+#[test]
+fn the_balancers_unit_starts_before_the_kubelet_and_may_write_to_one_folder() {
+    let unit = ApiserverProxyUnit {
+        slipway_path: "/usr/local/bin/slipway".to_owned(),
+        listen: "127.0.0.1:6443".parse().unwrap(),
+        state_dir: "/var/lib/slipway/apiserver-proxy".to_owned(),
+    };
+    let text = unit.render().unwrap();
+    for line in [
+        "ExecStart=/usr/local/bin/slipway apiserver-proxy --listen=127.0.0.1:6443",
+        "Before=kubelet.service",
+        "ReadWritePaths=/var/lib/slipway/apiserver-proxy",
+        "CapabilityBoundingSet=",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line}");
+    }
+    let two_words = ApiserverProxyUnit {
+        slipway_path: "/usr/local/bin/slip way".to_owned(),
+        ..unit
+    };
+    assert!(two_words.render().is_err());
 }

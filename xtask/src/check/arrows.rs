@@ -14,12 +14,13 @@ pub struct Crate {
 const ANY: &str = "*";
 
 /// A crate's folder and the folders that it may use.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("ansible-compat", &["installer/api"]),
     ("dashboard/app", &["installer/api"]),
     ("dashboard/server", &["dashboard/app", "installer/api"]),
     ("installer/agent", &["installer/api", "pki"]),
     ("installer/api", &[]),
+    ("installer/balancer", &["installer/api", "pki"]),
     ("installer/bundle", &["installer/api"]),
     ("installer/cli", &[ANY]),
     (

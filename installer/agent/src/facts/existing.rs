@@ -86,7 +86,7 @@ fn count_leases(root: &Path) -> u32 {
 
 /// Returns the name in the kubelet's client certificate.
 fn node_name(root: &Path) -> Option<String> {
-    let path = under(root, paths::KUBELET_PKI_DIR).join("kubelet-client-current.pem");
+    let path = under(root, paths::KUBELET_CLIENT);
     // The link's target is an absolute path of the host.
     let target = std::fs::read_link(&path).ok()?;
     let text = std::fs::read_to_string(under(root, target.to_str()?)).ok()?;

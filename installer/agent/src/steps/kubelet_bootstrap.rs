@@ -131,7 +131,7 @@ mod tests {
         let now = jiff::Timestamp::now();
         let certificate = ca.issue(&profile, &key, now, CERTIFICATE_VALIDITY).unwrap();
         let pair = format!("{certificate}{}", key.to_pem().as_str());
-        let current = format!("{}/kubelet-client-current.pem", paths::KUBELET_PKI_DIR);
+        let current = paths::KUBELET_CLIENT.to_owned();
         std::fs::write(at(&current), pair).unwrap();
         let kubeconfig = Kubeconfig {
             cluster_name: "default-cluster".to_owned(),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod agreement;
+mod apiserver_proxy;
 mod bundle;
 mod cluster_look;
 mod cluster_run;
@@ -52,6 +53,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
             terminal::print_raw(&String::from_utf8_lossy(&script));
             Ok(ExitCode::Done)
         }
+        Command::ApiserverProxy(args) => apiserver_proxy::run(args).await,
         Command::Agent { .. } => {
             let served =
                 slipway_agent::serve(tokio::io::stdin(), tokio::io::stdout(), "/".into()).await;
