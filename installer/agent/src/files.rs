@@ -55,6 +55,9 @@ pub(crate) fn write_from(
         .parent()
         .expect("every path that is written has a parent");
     make_dir(parent)?;
+    for abandoned in abandoned(path)? {
+        std::fs::remove_file(&abandoned).map_err(AgentError::file("delete", &abandoned))?;
+    }
     let temporary = temporary_beside(path);
     let mut found = None;
     let result = (|| {
@@ -63,6 +66,8 @@ pub(crate) fn write_from(
             .create_new(true)
             .mode(mode & 0o700)
             .open(&temporary)?;
+        // Held until the file has its name, so that nobody takes it for abandoned.
+        file.lock()?;
         let sha256 = copy_hashed(reader, &mut file)?;
         if let Some(expected) = expected
             && expected != sha256
@@ -102,8 +107,34 @@ fn copy_hashed(reader: &mut dyn Read, file: &mut std::fs::File) -> std::io::Resu
 /// Returns a name in the same folder that the kubelet ignores in a manifests
 /// folder: it skips files that begin with a dot.
 fn temporary_beside(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{}{}", temporary_prefix(path), nonce()))
+}
+
+fn temporary_prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.slipway-{}", nonce()))
+    format!(".{name}.slipway-")
+}
+
+/// Returns what is left beside `path` of writes that were killed half-way: whoever
+/// writes holds a lock on the file, which the kernel ends with the process.
+pub(crate) fn abandoned(path: &Path) -> Result<Vec<PathBuf>, AgentError> {
+    let prefix = temporary_prefix(path);
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let entries = match std::fs::read_dir(parent) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(AgentError::file("read", parent)(error)),
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let begun = names.filter(|name| name.to_string_lossy().starts_with(&prefix));
+    let is_abandoned = |path: &PathBuf| {
+        let is_file = std::fs::symlink_metadata(path).is_ok_and(|it| it.is_file());
+        is_file && std::fs::File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    };
+    Ok(begun
+        .map(|name| parent.join(name))
+        .filter(is_abandoned)
+        .collect())
 }
 
 /// Returns the digest of a file's bytes; none where there is no file.
@@ -222,6 +253,26 @@ mod tests {
             assert_eq!(exposure(&path).unwrap(), None);
         }
         assert_eq!(std::fs::read(&path).unwrap(), b"secret");
+    }
+
+    #[test]
+    fn what_a_killed_write_left_goes_with_the_next_one_and_a_living_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runc");
+        let dead = folder.path().join(".runc.slipway-1-0");
+        let alive = folder.path().join(".runc.slipway-2-0");
+        let other = folder.path().join(".runc-2.slipway-1-0");
+        for beside in [&dead, &alive, &other] {
+            std::fs::write(beside, "half").unwrap();
+        }
+        let writer = std::fs::File::open(&alive).unwrap();
+        writer.lock().unwrap();
+        assert_eq!(abandoned(&path).unwrap(), [dead.as_path()]);
+        write(&path, 0o755, b"whole").unwrap();
+        assert!(!dead.exists());
+        assert!(alive.exists() && other.exists());
+        drop(writer);
+        assert_eq!(abandoned(&path).unwrap(), [alive.as_path()]);
     }
 
     #[test]

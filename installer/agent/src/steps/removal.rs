@@ -103,6 +103,11 @@ fn expand(step: &RemoveFiles, context: &Context) -> Result<Vec<String>, AgentErr
     for name in &step.names {
         let path = format!("{}/{name}", step.folder);
         let Some(beginning) = path.strip_suffix('*') else {
+            for abandoned in files::abandoned(&context.at(&path))? {
+                let name = abandoned.file_name().unwrap_or_default().to_string_lossy();
+                let folder = path.rsplit_once('/').expect("the path is absolute").0;
+                found.push(format!("{folder}/{name}"));
+            }
             found.push(path);
             continue;
         };
@@ -294,6 +299,20 @@ mod tests {
         assert_eq!(text("mine").unwrap(), "mine");
         assert_eq!(text("bridge").unwrap(), "an older bridge");
         assert!(text("portmap").is_err() && text("flannel").is_err());
+    }
+
+    #[test]
+    fn what_a_killed_write_left_beside_a_program_goes_with_it() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        write(&context, "/opt/cni/bin/.bridge.slipway-7-0", "half of it");
+        assert_ne!(
+            check_files(&cni_plugins(), &context).unwrap(),
+            Check::Satisfied
+        );
+        apply_files(&cni_plugins(), &context).unwrap();
+        let beside = context.at("/opt/cni/bin/.bridge.slipway-7-0");
+        assert!(!beside.exists());
     }
 
     #[test]
