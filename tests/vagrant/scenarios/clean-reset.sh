@@ -35,6 +35,10 @@ own_things() {
             iptables -t nat -A CNI-0123456789abcdef01234567 -d 10.88.0.0/16 -m comment --comment "name: \"podman\"" -j ACCEPT
             iptables -t nat -A POSTROUTING -s 10.88.0.9/32 -m comment --comment "name: \"podman\" KUBE-LIKE" -j CNI-0123456789abcdef01234567
             ip6tables -A FORWARD -s 2001:db8::/32 -j DROP
+            # Legacy tables are others than those that plain iptables shows here.
+            iptables-legacy -N OLD-FOREIGN
+            iptables-legacy -A OLD-FOREIGN -s 198.51.100.7/32 -m comment --comment "no KUBE-CHAIN" -j DROP
+            iptables-legacy -A INPUT -j OLD-FOREIGN
             nft add table inet foreign
             nft add chain inet foreign input "{ type filter hook input priority 5 ; }"
             nft add rule inet foreign input ip saddr 203.0.113.0/24 drop' </dev/null
@@ -45,7 +49,7 @@ own_things() {
 snapshot() { # HOST
     on "$1" sh -ec '
         echo "== rules"
-        for save in iptables-nft-save ip6tables-nft-save; do $save 2>/dev/null | grep -v "^#" | sed "s/\[[0-9]*:[0-9]*\]//"; done
+        for save in iptables-nft-save ip6tables-nft-save iptables-legacy-save; do $save 2>/dev/null | grep -v "^#" | sed "s/\[[0-9]*:[0-9]*\]//"; done
         nft list ruleset 2>/dev/null | sed "s/counter packets [0-9]* bytes [0-9]*/counter/"
         echo "== network"
         ip -o link | sed "s/^[0-9]*: //" | grep -v "^eth0" | cut -d" " -f1-3
@@ -78,6 +82,13 @@ host_runs_nothing() {
         if find /sys/fs/cgroup -maxdepth 4 -name "kubepods*" | grep .; then echo "cgroups are left"; exit 1; fi'
 }
 cluster_with_pods() { init; eventually 60 nodes_ready 2; available coredns; }
+# As a kube-proxy leaves them that once chose the other kind of iptables.
+legacy_rules_of_kubernetes() {
+    on w-1 sh -ec '
+        iptables-legacy -N KUBE-FIREWALL
+        iptables-legacy -A INPUT -j KUBE-FIREWALL
+        iptables-legacy -A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP'
+}
 plan_lists_each_deletion() {
     local status=0
     "$slipway" reset -f "$file" --all --dry-run >"$work/plan" || status=$?
@@ -110,6 +121,7 @@ reset_half_installed() {
 if subtest "two bare hosts boot" hosts_up 1 && subtest "the hosts have things of their own" own_things; then
     subtest "the hosts are remembered" remember || true
     if subtest "they become a cluster" cluster_with_pods; then
+        subtest "a worker has legacy rules of Kubernetes too" legacy_rules_of_kubernetes || true
         subtest "the plan lists each deletion" plan_lists_each_deletion || true
         subtest "a worker whose runtime is down is reset" reset_with_runtime_down || true
         subtest "a half-installed worker is reset" reset_half_installed || true

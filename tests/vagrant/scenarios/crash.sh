@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Story: init, join and reset are cut off at named points: the workstation's
-# process is killed, the host's agent is killed, the connection is cut. The same
+# process is killed, the host's agent is killed, the connection is cut, Ctrl-C. The same
 # command again goes on each time, and what stands in the end is what a run that
 # nobody disturbed builds.
 #
@@ -37,6 +37,7 @@ reset_all() {
 
 kill_workstation() { kill -KILL "$1"; }
 kill_agent() { podman exec "slipway-$lab-$2" pkill -KILL -f 'agent [-]-stdio'; }
+interrupt() { kill -INT "$1"; }
 cut_connection() { podman exec "slipway-$lab-$2" pkill -KILL -f 'sshd: ops'; }
 
 # Runs a command and cuts it off as soon as its journal says that a matching step
@@ -75,6 +76,17 @@ ends_as_undisturbed() {
 nothing_is_left_to_do() { prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y; }
 reset_cut() { cut_at "$1" "$2" "$3" reset --all; }
 join_cut() { cut_at "$1" "$2" "$3" join --bundle "$bundle"; }
+join_interrupted() {
+    join_cut interrupt w-1 install/
+    grep -q "finishing the steps under way" "$work/run"
+    grep -q "join interrupted" "$work/run"
+    grep -q "the same command again goes on" "$work/run"
+    # What was under way was finished: no step began and did not end.
+    local begun ended
+    begun=$(grep -h '"step-started"' "$journals"/*.ndjson | jq -r .step | sort)
+    ended=$(grep -hE '"step-(finished|failed)"' "$journals"/*.ndjson | jq -r .step | sort)
+    diff <(echo "$begun") <(echo "$ended")
+}
 worker_leaves() { "$slipway" reset -f "$file" --host w-1 -y; }
 
 if subtest "two bare hosts boot" hosts_up 1 && subtest "an undisturbed init" undisturbed_init; then
@@ -90,6 +102,7 @@ if subtest "two bare hosts boot" hosts_up 1 && subtest "an undisturbed init" und
     subtest "what stands is what an undisturbed init builds" ends_as_undisturbed || true
     subtest "nothing is left to do" nothing_is_left_to_do || true
     subtest "a worker leaves" worker_leaves || true
+    subtest "a join is interrupted by Ctrl-C and finishes what is under way" join_interrupted || true
     subtest "join cut 8: agent killed in kubelet-start" join_cut kill_agent w-1 kubelet-start/ || true
     subtest "join cut 9: workstation killed in node-ready" join_cut kill_workstation cp-1 node-ready/ || true
     subtest "the cluster is whole again" ends_as_undisturbed || true
