@@ -19,6 +19,9 @@ const KEPT_FILE: &str = ".kept.json";
 /// What agents' file names begin with; their digest follows.
 const AGENT_PREFIX: &str = "slipway-";
 
+/// What the names of the notes beside them begin with, which say that the digest is right.
+const VERIFIED_PREFIX: &str = "verified-";
+
 /// A half received blob is given up after this long.
 const UPLOAD_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -76,7 +79,9 @@ pub(crate) fn tidy(
     let kept = Kept::after(current, serde_json::from_str(&text).ok());
     let bytes = serde_json::to_vec(&kept).expect("digests and versions are texts");
     files::make_private_dir(&folder)?;
-    files::write(&path, 0o600, &bytes)?;
+    if bytes != text.as_bytes() {
+        files::write(&path, 0o600, &bytes)?;
+    }
     let mut surplus: Vec<PathBuf> = Vec::new();
     for (path, modified) in list(&folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -95,7 +100,7 @@ pub(crate) fn tidy(
     Ok(!surplus.is_empty())
 }
 
-/// Returns the agents in `folder` but `own` and the newest of the others.
+/// Returns the agents in `folder` but `own` and the newest of the others, with their notes.
 fn old_agents(folder: &Path, own: &Path) -> Result<Vec<PathBuf>, AgentError> {
     let mut others: Vec<(PathBuf, SystemTime)> = list(folder)?
         .into_iter()
@@ -105,7 +110,19 @@ fn old_agents(folder: &Path, own: &Path) -> Result<Vec<PathBuf>, AgentError> {
         })
         .collect();
     others.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
-    Ok(others.into_iter().skip(1).map(|(path, _)| path).collect())
+    let old = others.into_iter().skip(1).map(|(path, _)| path);
+    Ok(old
+        .flat_map(|path| [Some(path.clone()), note_of(&path)])
+        .flatten()
+        .collect())
+}
+
+/// Returns the note beside an agent, if there is one.
+fn note_of(agent: &Path) -> Option<PathBuf> {
+    let name = agent.file_name()?.to_str()?;
+    let digest = name.strip_prefix(AGENT_PREFIX)?;
+    let note = agent.with_file_name(format!("{VERIFIED_PREFIX}{digest}"));
+    note.exists().then_some(note)
 }
 
 /// Returns the files in `folder` and when each was written; none where there is no folder.
@@ -221,14 +238,33 @@ mod tests {
         for (name, hours) in [("own", 50), ("a", 40), ("b", 10), ("c", 20)] {
             host.write(paths::AGENT_DIR, &format!("slipway-{name}"), hours);
         }
+        for name in ["a", "b"] {
+            host.write(paths::AGENT_DIR, &format!("verified-{name}"), 1);
+        }
         host.write(paths::AGENT_DIR, "upload.x", 0);
         assert!(host.tidy("1.36.3", &[]));
-        let left = ["slipway-b", "slipway-own", "upload.x"];
+        let left = ["slipway-b", "slipway-own", "upload.x", "verified-b"];
         assert_eq!(host.names(paths::AGENT_DIR), left.map(str::to_owned).into());
         assert!(
             !host.tidy("1.36.3", &[]),
             "the second time nothing is left to do"
         );
+    }
+
+    #[test]
+    fn nothing_is_written_where_nothing_is_new() {
+        let host = Host::new();
+        host.write_blobs(&["36"]);
+        host.tidy("1.36.3", &["36"]);
+        let written = || {
+            let path = under(host.0.path(), paths::BLOB_DIR).join(KEPT_FILE);
+            std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap())
+        };
+        let before = written();
+        assert!(!host.tidy("1.36.3", &["36"]));
+        assert_eq!(written(), before, "it is the same file");
+        assert!(!host.tidy("1.37.0", &["36"]));
+        assert_ne!(written(), before);
     }
 
     #[test]

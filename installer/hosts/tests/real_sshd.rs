@@ -260,9 +260,10 @@ async fn the_agent_is_brought_once_and_answers_whatever_sudo_asks() {
     let output = list.expect("accepted").output(b"").await.expect("ends");
     let listing = String::from_utf8(output.stdout).expect("text");
     assert_eq!(listing.matches("700:").count(), 2, "{listing}");
+    assert_eq!(listing.matches("600:").count(), 1, "the note: {listing}");
     assert_eq!(
         listing.lines().count(),
-        2,
+        3,
         "no temporary file is left: {listing}"
     );
 }
@@ -372,6 +373,54 @@ async fn a_file_that_was_changed_on_the_host_is_brought_again() {
     let (host, sent) = connect(&target, &agent).await;
     host.expect("connects");
     assert!(sent > 0);
+}
+
+/// Lets every `sha256sum` on the host be counted in `/var/lib/hashed`; the server has mounts of
+/// its own.
+const COUNT_DIGESTS: &str = r##"set -e; cd /var/lib; cp /usr/bin/sha256sum digest; : >hashed
+printf "#!/bin/sh\necho once >>/var/lib/hashed\nexec /var/lib/digest \"\$@\"\n" >counting
+chmod 755 digest counting; mount --bind counting /usr/bin/sha256sum"##;
+
+/// Changes the agent's bytes, and neither its size nor its time of modification.
+const SPOIL: &str = r#"set -e; cd /var/lib/slipway/bin; for f in slipway-*; do
+touch -r "$f" /var/lib/time; printf X | dd of="$f" conv=notrunc status=none; touch -r /var/lib/time "$f"; done"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_is_taken_again_when_anything_about_the_file_is_new_and_not_before() {
+    let sshd = Sshd::start(&[]);
+    let agent = sshd.agent(&small_agent()).await;
+    let target = sshd.target("root");
+    let root = SshConnection::open(&target).await.expect("connects");
+    let run = async |command: &str| {
+        let exec = root.exec(command).await.expect("accepted");
+        let output = exec.output(b"").await.expect("ends");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    run(COUNT_DIGESTS).await;
+    // What happens to the host, and then how many digests are taken and whether bytes are sent.
+    let boot = "for f in /var/lib/slipway/bin/verified-*; do sed -i '$s/.*/another boot/' $f; done";
+    let cases = [
+        ("true", 1, true),
+        ("true", 0, false),
+        (SPOIL, 2, true),
+        ("true", 0, false),
+        ("chmod 0755 /var/lib/slipway/bin", 1, false),
+        ("true", 0, false),
+        (boot, 1, false),
+        ("rm /var/lib/slipway/bin/verified-*", 1, false),
+        (": >$(echo /var/lib/slipway/bin/verified-*)", 1, false),
+        ("true", 0, false),
+    ];
+    for (change, digests, sends) in cases {
+        run(&format!("{change}; : >/var/lib/hashed")).await;
+        let (host, sent) = connect(&target, &agent).await;
+        host.unwrap_or_else(|error| panic!("{change}: {error}"))
+            .close()
+            .await;
+        assert_eq!(sent > 0, sends, "{change}");
+        let taken = run("cat /var/lib/hashed").await.lines().count();
+        assert_eq!(taken, digests, "{change}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

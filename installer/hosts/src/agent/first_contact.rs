@@ -17,16 +17,28 @@ use crate::{HostError, ssh::SshError};
 /// It answers on standard output: `slipway MACHINE` when it runs, then `present` or `missing`,
 /// and `ready`, `noexec` or `mismatch` at the end. Whatever login shell the user has must pass it
 /// on unharmed: it holds no single quote, backslash, exclamation mark or newline.
+///
+/// Reading the whole file for its digest costs more than all the rest of a connection, so what
+/// the file was like when its digest was right is noted beside it (`verified-SHA256`): who owns
+/// it, its folders and their modes, its inode, size and time of change to the nanosecond, and
+/// the host's boot. As long as all of that is the same, it is the same file: nobody but root gets
+/// at either, nobody at all can set a time of change, and after a boot, when a power cut may have
+/// taken what was not on the disk yet, the digest is taken again.
 pub const FIRST_CONTACT_SCRIPT: &str = concat!(
     r#"echo "slipway $(uname -m)"; umask 077; d=/var/lib/slipway/bin; f=$d/slipway-$1; "#,
-    r#"mkdir -p $d && chmod 0700 /var/lib/slipway $d || exit 1; "#,
+    r#"v=$d/verified-$1; "#,
     r#"has() { test "$(sha256sum <"$1" | cut -c1-64)" = "$2"; }; "#,
+    r#"seen() { stat -c "%a %u" /var/lib/slipway $d && stat -c "%a %u %i %s %z" "$f" && "#,
+    r#"cat /proc/sys/kernel/random/boot_id; }; "#,
+    r#"if test -s "$v" && test "$(seen)" = "$(cat "$v")"; then echo present; else "#,
+    r#"mkdir -p $d && chmod 0700 /var/lib/slipway $d || exit 1; "#,
     r#"if test -f "$f" && has "$f" "$1"; then echo present; else echo missing; "#,
     r#"find $d -name "upload.*" -mmin +60 -exec rm -f {} +; "#,
     r#"t=$(mktemp $d/upload.XXXXXX) || exit 1; "#,
     r#"trap "rm -f $t" EXIT; trap "exit 1" HUP INT TERM; cat >"$t" || exit 1; "#,
     r#"if has "$t" "$1"; then mv -f "$t" "$f" || exit 1; else echo mismatch; exit 1; fi; fi; "#,
-    r#"chmod 0700 "$f"; if test -x "$f"; then echo ready; else echo noexec; fi"#,
+    r#"chmod 0700 "$f"; seen >"$v" || rm -f "$v"; fi; "#,
+    r#"if test -x "$f"; then echo ready; else echo noexec; fi"#,
 );
 
 /// Where agents live on a host; the digest follows.
