@@ -7,6 +7,7 @@ use slipway_api::protocol::{Attachment, StepEvent};
 use slipway_api::{Blob, paths};
 use slipway_pki::BootstrapToken;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 
 use crate::AgentError;
 use crate::blob_store::BlobStore;
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     events: UnboundedSender<StepEvent>,
     /// The bootstrap token that was given for joining.
     token: Option<Arc<BootstrapToken>>,
+    /// Becomes true when the channel ends that asked for the step.
+    abandoned: Option<watch::Receiver<bool>>,
     /// Public data from other hosts.
     pub attachment: Attachment,
 }
@@ -29,6 +32,7 @@ impl Context {
             root: root.to_owned(),
             events,
             token: None,
+            abandoned: None,
             attachment,
         }
     }
@@ -37,6 +41,20 @@ impl Context {
     pub fn with_token(mut self, token: Option<Arc<BootstrapToken>>) -> Self {
         self.token = token;
         self
+    }
+
+    /// Returns the same context, for a step that nobody waits for once `abandoned` is true.
+    pub fn until(mut self, abandoned: watch::Receiver<bool>) -> Self {
+        self.abandoned = Some(abandoned);
+        self
+    }
+
+    /// Returns once nobody waits for the step any more.
+    pub async fn abandoned(&self) {
+        match self.abandoned.clone() {
+            Some(mut abandoned) => drop(abandoned.wait_for(|is_true| *is_true).await),
+            None => std::future::pending().await,
+        }
     }
 
     /// Returns the bootstrap token, if one was given. It must not leave this host

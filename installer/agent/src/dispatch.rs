@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
 use slipway_api::{Discovery, Event, RunId, Step, StepId, paths};
 use slipway_pki::BootstrapToken;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::blob_store::BlobStore;
 use crate::context::Context;
@@ -38,6 +38,8 @@ pub(crate) struct Dispatcher {
     listeners: Mutex<Option<OpenListeners>>,
     /// The bootstrap token of a machine that joins, as long.
     token: Mutex<Option<Arc<BootstrapToken>>>,
+    /// Whether the channel has ended.
+    abandoned: watch::Sender<bool>,
 }
 
 impl Dispatcher {
@@ -48,7 +50,14 @@ impl Dispatcher {
             lock: Mutex::new(None),
             listeners: Mutex::new(None),
             token: Mutex::new(None),
+            abandoned: watch::Sender::new(false),
         }
+    }
+
+    /// Ends what only waits: the channel has ended, and nobody hears the answer. What acts
+    /// goes on to its end.
+    pub fn abandon(&self) {
+        self.abandoned.send_replace(true);
     }
 
     /// Answers one request; `on_event` is called while a step runs.
@@ -213,7 +222,9 @@ impl Dispatcher {
         let journal = Journal::new(&under(&self.root, paths::RUN_DIR));
         journal.append(&run, Event::StepStarted { step: id.clone() })?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
-        let context = Context::new(&self.root, sender, attachment).with_token(self.token());
+        let context = Context::new(&self.root, sender, attachment)
+            .with_token(self.token())
+            .until(self.abandoned.subscribe());
         let events = tokio::spawn(async move {
             while let Some(event) = receiver.recv().await {
                 on_event(event);
@@ -295,6 +306,40 @@ impl Dispatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_wait_ends_with_the_channel_that_asked_for_it() {
+        let root = tempfile::tempdir().unwrap();
+        let dispatcher = Dispatcher::new(root.path().to_owned());
+        let step = Step::WaitFor(slipway_api::step::WaitFor {
+            condition: slipway_api::step::Condition::ApiServerReady,
+            timeout_seconds: 3600,
+            awaited: None,
+        });
+        let host = "cp-1".parse().unwrap();
+        let wait = Request::RunStep {
+            run: RunId::parse("run-1").unwrap(),
+            id: StepId::of(&host, slipway_api::Phase::WaitControlPlane, &step),
+            step: Box::new(step),
+            attachment: Attachment::default(),
+        };
+        let (said, mut heard) = mpsc::unbounded_channel();
+        let waiting = dispatcher.handle(wait, move |event| {
+            let _ = said.send(event);
+        });
+        let ending = async {
+            heard.recv().await;
+            dispatcher.abandon();
+        };
+        let (ended, ()) = tokio::join!(waiting, ending);
+        assert!(
+            matches!(ended, Err(AgentError::Abandoned { .. })),
+            "{ended:?}"
+        );
+        let journal = Journal::new(&under(root.path(), paths::RUN_DIR));
+        let last = journal.read(None).unwrap().pop().map(|entry| entry.event);
+        assert!(matches!(last, Some(Event::StepFailed { .. })), "{last:?}");
+    }
 
     #[tokio::test]
     async fn only_a_run_that_holds_the_host_may_tidy_it() {

@@ -93,6 +93,12 @@ pub enum AgentError {
         /// What to look at.
         help: String,
     },
+    /// Whoever waited for a condition is gone.
+    #[error("nobody waits any more until {condition}: the connection has ended")]
+    Abandoned {
+        /// The condition.
+        condition: String,
+    },
     /// Another run holds the host.
     #[error("another run holds this host: {holder}")]
     Locked {

@@ -19,6 +19,7 @@ impl AgentError {
             )),
             Self::Spawn { command, .. } => Some(format!("`ls -l $(command -v {})`", program(command))),
             Self::Command { command, .. } => Some(after_command(command)),
+            Self::Abandoned { .. } => Some("run the same command again".to_owned()),
             Self::MissingBlob(_) => {
                 Some("run the same command again: what is missing is brought again".to_owned())
             }

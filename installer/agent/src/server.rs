@@ -77,6 +77,7 @@ async fn serve_control(
                     // What has begun is finished, even if the other end talks nonsense.
                     let Ok(ToAgent { id, request }) = parse(&line) else {
                         open = false;
+                        dispatcher.abandon();
                         continue;
                     };
                     let dispatcher = Arc::clone(&dispatcher);
@@ -97,12 +98,16 @@ async fn serve_control(
                     });
                 }
                 // The workstation is gone or done: no new request, but what
-                // has begun is finished and journalled.
-                None => open = false,
+                // has begun is finished and journalled; only waits end.
+                None => {
+                    open = false;
+                    dispatcher.abandon();
+                }
             },
             Some(line) = receiver.recv() => {
                 if write_line(&mut writer, &line).await.is_err() {
                     open = false;
+                    dispatcher.abandon();
                 }
             }
             Some(_) = tasks.join_next(), if !tasks.is_empty() => {}

@@ -14,12 +14,12 @@ use crate::step_error::StepError;
 /// The hosts of a run.
 pub(crate) type Hosts = BTreeMap<HostName, Arc<dyn Host>>;
 
-/// Returns the hosts that a step needs: its own, and one that it takes something from.
+/// Returns the hosts that a step needs: its own, and one that it takes something from or waits for.
 pub(crate) fn hosts_of(planned: &PlannedStep) -> impl Iterator<Item = &HostName> {
     let source = if let Step::FetchFile(step) = &planned.step {
         Some(&step.from)
     } else {
-        planned.step.signer()
+        planned.step.signer().or_else(|| planned.step.awaited())
     };
     std::iter::once(&planned.host).chain(source)
 }
@@ -76,7 +76,19 @@ pub(crate) async fn run_step(
         step: Box::new(planned.step.clone()),
         attachment,
     };
-    let reply = host.request(request, on_event).await;
+    let asked = host.request(request, on_event);
+    let reply = match planned.step.awaited() {
+        None => asked.await,
+        Some(name) => {
+            let awaited = find(hosts, name)?;
+            tokio::select! {
+                biased;
+                reply = asked => reply,
+                // The agent goes on waiting until its channel ends: it holds up nobody.
+                error = awaited.lost() => return Err(StepError::on(name)(error)),
+            }
+        }
+    };
     let reply = reply.map_err(StepError::on(&planned.host))?;
     let Reply::Done { changed } = reply else {
         return Err(StepError::unexpected(&reply));

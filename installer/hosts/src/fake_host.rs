@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request, StepEvent};
 use slipway_api::{Blob, Check, Failure, HostName, Sha256Digest, Step, StepId};
 use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 
 use crate::HostError;
 use crate::agent::hanging;
@@ -28,6 +29,9 @@ pub enum Fault {
 /// Answers a request, or leaves it to the fake's own answer.
 type Script = dyn Fn(&Request, EventSink<'_>) -> Option<Result<Reply, Failure>> + Send + Sync;
 
+/// Says which requests are never answered, however long one waits.
+type Unanswered = dyn Fn(&Request) -> bool + Send + Sync;
+
 /// A scripted host: it remembers blobs and applied steps, and fails where it is told to.
 ///
 /// Without a script it reports applied steps as satisfied and all others as needed, applies
@@ -36,7 +40,9 @@ type Script = dyn Fn(&Request, EventSink<'_>) -> Option<Result<Reply, Failure>> 
 pub struct FakeHost {
     name: HostName,
     script: Option<Arc<Script>>,
+    unanswered: Option<Arc<Unanswered>>,
     state: Arc<Mutex<State>>,
+    dead: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -45,7 +51,6 @@ struct State {
     blobs: BTreeSet<Sha256Digest>,
     applied: Vec<Step>,
     faults: Vec<(usize, Fault)>,
-    dead: bool,
 }
 
 impl FakeHost {
@@ -54,7 +59,9 @@ impl FakeHost {
         Self {
             name,
             script: None,
+            unanswered: None,
             state: Arc::default(),
+            dead: watch::Sender::new(false),
         }
     }
 
@@ -70,15 +77,29 @@ impl FakeHost {
         self
     }
 
+    /// Returns the same host, which never answers the requests that `which` names.
+    pub fn without_answer_to(
+        mut self,
+        which: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.unanswered = Some(Arc::new(which));
+        self
+    }
+
     /// Lets `fault` happen to the request that is the `nth` from the beginning, counted from 0;
     /// uploads count too.
     pub fn fail_at(&self, nth: usize, fault: Fault) {
         self.state().faults.push((nth, fault));
     }
 
+    /// Lets the host die, whether or not anything is asked of it.
+    pub fn kill(&self) {
+        self.dead.send_replace(true);
+    }
+
     /// Lets a dead host be reached again; what it had done is kept.
     pub fn revive(&self) {
-        self.state().dead = false;
+        self.dead.send_replace(false);
     }
 
     /// Forgets what was applied, as a host that was installed anew.
@@ -107,7 +128,7 @@ impl FakeHost {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn lost(&self) -> HostError {
+    fn connection_lost(&self) -> HostError {
         HostError::ConnectionLost {
             host: self.name.as_str().to_owned(),
             reason: "the fake host is dead".into(),
@@ -123,11 +144,10 @@ impl FakeHost {
 
     /// Notes a request and returns the fault that is due, if one is.
     fn note(&self, request: Request) -> Result<Option<Fault>, HostError> {
-        let mut state = self.state();
-        if state.dead {
-            drop(state);
-            return Err(self.lost());
+        if *self.dead.borrow() {
+            return Err(self.connection_lost());
         }
+        let mut state = self.state();
         let number = state.requests.len();
         state.requests.push(request);
         let due = state.faults.iter().position(|(nth, _)| *nth == number);
@@ -141,11 +161,11 @@ impl FakeHost {
             Some(Fault::Fail(failure)) => Err(self.failed(failure.clone())),
             Some(Fault::Hang) => Err(hanging(self.name.as_str(), request)),
             Some(Fault::DieBefore) => {
-                self.state().dead = true;
-                Err(self.lost())
+                self.kill();
+                Err(self.connection_lost())
             }
             Some(Fault::DieAfter) => {
-                self.state().dead = true;
+                self.kill();
                 Ok(())
             }
         }
@@ -226,9 +246,12 @@ impl Host for FakeHost {
     async fn request(&self, request: Request, on_event: EventSink<'_>) -> Result<Reply, HostError> {
         let fault = self.note(request.clone())?;
         self.suffer(&request, &fault)?;
+        if self.unanswered.as_ref().is_some_and(|it| it(&request)) {
+            return Err(Host::lost(self).await);
+        }
         let answer = self.answer(&request, on_event);
         if fault.is_some() {
-            return Err(self.lost());
+            return Err(self.connection_lost());
         }
         answer.map_err(|failure| self.failed(failure))
     }
@@ -259,10 +282,16 @@ impl Host for FakeHost {
         on_progress(blob.size);
         self.state().blobs.insert(blob.sha256);
         if fault.is_some() {
-            Err(self.lost())
+            Err(self.connection_lost())
         } else {
             Ok(())
         }
+    }
+
+    async fn lost(&self) -> HostError {
+        let mut dead = self.dead.subscribe();
+        let _ = dead.wait_for(|is_dead| *is_dead).await;
+        self.connection_lost()
     }
 
     async fn close(&self) {}

@@ -42,6 +42,10 @@ pub trait Host: Send + Sync {
         on_progress: ProgressSink<'_>,
     ) -> Result<(), HostError>;
 
+    /// Returns once nothing can be asked of the host any more, and says why; it may be noticed
+    /// up to a minute after it happened.
+    async fn lost(&self) -> HostError;
+
     /// Says good-bye; requests in flight are lost.
     async fn close(&self);
 }

@@ -45,6 +45,10 @@ impl<T: Linked> Host for T {
         self.link().upload(blob, content, on_progress).await
     }
 
+    async fn lost(&self) -> HostError {
+        self.link().lost().await
+    }
+
     async fn close(&self) {
         self.link().close();
         if let Some(connection) = self.carrier() {

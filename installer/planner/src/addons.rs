@@ -227,6 +227,7 @@ pub(crate) fn add_addon_waits(builder: &mut PlanBuilder, input: &HostInput<'_>, 
         let step = Step::WaitFor(WaitFor {
             condition,
             timeout_seconds: COMPONENT_TIMEOUT,
+            awaited: None,
         });
         builder.add(&input.host.name, Phase::Addon, step, needs);
     }

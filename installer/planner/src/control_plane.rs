@@ -77,6 +77,7 @@ pub(crate) fn add_control_plane(
         Step::WaitFor(WaitFor {
             condition,
             timeout_seconds: u64::from(startup_timeout(input.spec)),
+            awaited: None,
         })
     };
     let pods = add_api_server(builder, input, &writers, &kubelet);

@@ -182,6 +182,7 @@ fn add_joining(
         Step::WaitFor(WaitFor {
             condition,
             timeout_seconds,
+            awaited: None,
         })
     };
     let name = node.name.to_string();

@@ -53,6 +53,7 @@ pub(crate) fn add_worker(
         Step::WaitFor(WaitFor {
             condition,
             timeout_seconds: COMPONENT_TIMEOUT,
+            awaited: Some(host.clone()),
         })
     };
     let registered = wait(Condition::NodeRegistered { node: node.clone() });
@@ -180,6 +181,7 @@ pub(crate) fn add_kubelet_unit(
     let healthy = WaitFor {
         condition: Condition::KubeletHealthy,
         timeout_seconds: input.spec.timeouts.kubelet_health_check.as_secs(),
+        awaited: None,
     };
     builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit])
 }

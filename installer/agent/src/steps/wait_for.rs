@@ -45,7 +45,10 @@ pub(super) async fn apply_condition(step: &WaitFor, context: &Context) -> Result
         if Instant::now() >= deadline {
             return Err(timed_out(step, seen).await);
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = context.abandoned() => return Err(abandoned(step)),
+        }
     }
 }
 
@@ -207,6 +210,12 @@ pub(super) async fn component_logs(socket: &str, components: &[&str]) -> Vec<Str
         lines = units::journal_tail("kubelet.service").await;
     }
     lines
+}
+
+fn abandoned(step: &WaitFor) -> AgentError {
+    AgentError::Abandoned {
+        condition: step.condition.to_string(),
+    }
 }
 
 /// Returns the error of a wait, with the log that explains it.

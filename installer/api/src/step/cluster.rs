@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Sha256Digest, Taint};
+use crate::{HostName, Sha256Digest, Taint};
 
 /// Applies objects by server-side apply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,10 @@ pub struct WaitFor {
     pub condition: Condition,
     /// How long, in seconds.
     pub timeout_seconds: u64,
+    /// The host that must do its part, where that is another one: once it is
+    /// lost, nobody waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<HostName>,
 }
 
 /// Something that becomes true by itself.

@@ -145,6 +145,14 @@ impl Step {
         }
     }
 
+    /// Returns the other host that this step waits for, if it does.
+    pub fn awaited(&self) -> Option<&HostName> {
+        if let Self::WaitFor(step) = self {
+            return step.awaited.as_ref();
+        }
+        None
+    }
+
     /// Returns the host that signs this step's certificate request, if the
     /// step needs a signature.
     pub fn signer(&self) -> Option<&HostName> {

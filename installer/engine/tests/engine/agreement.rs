@@ -64,6 +64,10 @@ impl Host for LockedHost {
         self.fake.upload(blob, content, on_progress).await
     }
 
+    async fn lost(&self) -> HostError {
+        self.agent.lost().await
+    }
+
     async fn close(&self) {
         self.agent.close().await;
     }

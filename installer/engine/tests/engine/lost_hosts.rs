@@ -11,6 +11,12 @@ fn left_out(state: &RunState) -> Vec<&str> {
     state.left_out.iter().map(|it| it.host.as_str()).collect()
 }
 
+/// Returns the same hosts, which answer everything.
+fn answering(fakes: &[FakeHost]) -> Vec<FakeHost> {
+    let answering = |fake: &FakeHost| fake.clone().without_answer_to(|_| false);
+    fakes.iter().map(answering).collect()
+}
+
 fn position(fakes: &[FakeHost], name: &str) -> usize {
     let mut names = fakes.iter().map(|fake| fake.name().as_str());
     names.position(|other| other == name).expect("it is there")
@@ -129,6 +135,58 @@ async fn a_worker_that_is_lost_on_the_way_stops_and_the_others_finish() {
             step.summary.id
         );
     }
+}
+
+/// Returns whether it is the wait until a node is Ready.
+fn waits_for_node(request: &Request, name: &str) -> bool {
+    let Request::RunStep { step, .. } = request else {
+        return false;
+    };
+    step.describe() == format!("wait until node {name} is Ready")
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_node_of_a_host_that_is_lost() {
+    let mut fakes = fakes();
+    let (first, index) = (position(&fakes, "cp-1"), position(&fakes, "w-1"));
+    let waiting = fakes[first]
+        .clone()
+        .without_answer_to(|request| waits_for_node(request, "w-1"));
+    fakes[first] = waiting;
+    let dying = async {
+        // Its kubelet is healthy; the host dies before the node is Ready.
+        let asked = || fakes[first].requests();
+        while !asked().iter().any(|it| waits_for_node(it, "w-1")) {
+            tokio::task::yield_now().await;
+        }
+        fakes[index].kill();
+    };
+    let (ended, ()) = tokio::join!(run(&fakes), dying);
+    let (state, entries) = ended.unwrap();
+    assert_eq!(state.outcome, Some(Outcome::Failed));
+    assert_eq!(left_out(&state), ["w-1"]);
+    let failures: Vec<_> = state.failures().collect();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    let (step, failure) = failures[0];
+    assert_eq!(step.description, "wait until node w-1 is Ready");
+    assert!(
+        failure.message.starts_with("w-1: the connection"),
+        "{failure}"
+    );
+    assert!(started_after_loss(&entries, fakes[index].name()).is_empty());
+    let ready = state
+        .steps
+        .iter()
+        .find(|it| it.summary.description == "wait until node w-2 is Ready");
+    let progress = ready.map(|it| &it.progress);
+    assert!(
+        matches!(progress, Some(Progress::Done { .. })),
+        "{progress:?}"
+    );
+
+    fakes[index].revive();
+    let (state, _) = run(&answering(&fakes)).await.unwrap();
+    assert_eq!(state.outcome, Some(Outcome::Succeeded));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::channel::{AgentChannel, Later, decode_line, encode_line, read_line};
 use super::silence::{hanging, limit};
@@ -27,7 +28,11 @@ pub(super) struct ControlChannel {
 
 /// Where answers are handed out.
 #[derive(Default)]
-struct Desk(Mutex<State>);
+struct Desk {
+    state: Mutex<State>,
+    /// Cancelled when nothing comes any more.
+    closed: CancellationToken,
+}
 
 #[derive(Default)]
 struct State {
@@ -40,15 +45,18 @@ struct State {
 impl Desk {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock, and the state is whole between statements.
-        self.0
+        self.state
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn close(&self, reason: String) {
-        let mut state = self.state();
-        state.lost.get_or_insert(reason);
-        state.waiting.clear();
+        {
+            let mut state = self.state();
+            state.lost.get_or_insert(reason);
+            state.waiting.clear();
+        }
+        self.closed.cancel();
     }
 
     fn reason(&self) -> String {
@@ -142,6 +150,12 @@ impl ControlChannel {
                 None => return Err(self.lost()),
             }
         }
+    }
+
+    /// Returns once the channel has ended, and says why.
+    pub(super) async fn ended(&self) -> HostError {
+        self.desk.closed.cancelled().await;
+        self.lost()
     }
 
     /// Tells the agent that nothing follows and fails what is in flight.

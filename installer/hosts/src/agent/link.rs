@@ -104,6 +104,10 @@ impl AgentLink {
         }
     }
 
+    pub(crate) async fn lost(&self) -> HostError {
+        self.control.ended().await
+    }
+
     pub(crate) fn close(&self) {
         self.control.close();
     }

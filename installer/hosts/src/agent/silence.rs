@@ -129,6 +129,7 @@ mod tests {
         let wait = run(Step::WaitFor(WaitFor {
             condition: Condition::ApiServerReady,
             timeout_seconds: 240,
+            awaited: None,
         }));
         assert!(limit(&wait) > Duration::from_secs(240));
         let drain = run(Step::DrainNode(DrainNode {
@@ -141,6 +142,7 @@ mod tests {
         let forever = run(Step::WaitFor(WaitFor {
             condition: Condition::ApiServerReady,
             timeout_seconds: u64::MAX,
+            awaited: None,
         }));
         assert_eq!(limit(&forever).as_secs(), u64::MAX);
     }
