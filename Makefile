@@ -58,3 +58,4 @@ bench: bundle ## figures beside their goals, kubeadm by hand among them
 	@$(STATIC) -q -p slipway-hosts --example upload_speed
 	@tests/bench.sh $(CARGO_TARGET_DIR)/$(TARGET)/release/examples
 	@tests/many-hosts.sh $(SLIPWAY) $(BUNDLE)
+	@$(subst cargo build,cargo test,$(STATIC)) -q -p slipway-engine --test engine fifty_hosts -- --nocapture | grep ' hosts, fake transport'

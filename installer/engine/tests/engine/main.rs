@@ -5,6 +5,8 @@ mod agreement;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod fifty_hosts;
+#[cfg(test)]
 mod lost_hosts;
 #[cfg(test)]
 mod probes;
