@@ -13,6 +13,7 @@ mod footprint;
 mod images;
 mod install;
 mod leftovers;
+mod membership;
 mod names;
 mod plan_cluster;
 mod plan_fixes;

@@ -15,6 +15,7 @@ use slipway_api::{
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
+use crate::membership::belongs_to_cluster;
 use crate::plan_fixes::ROUTE_UNIT;
 
 /// The unit and control group of all pods, where systemd is the cgroup driver.
@@ -170,7 +171,7 @@ fn add_host_cleanup(
     };
     let existing = &host_facts.existing;
     match &existing.slipway_cluster {
-        Some(other) if *other != spec.name => {
+        Some(other) if !belongs_to_cluster(spec, facts, name, existing) => {
             return Err(PlanError::OtherCluster {
                 host: name.clone(),
                 other: other.clone(),

@@ -30,6 +30,7 @@ use slipway_api::{
 };
 
 use crate::Scope;
+use crate::membership::belongs_to_cluster;
 
 pub use ids::IDS;
 pub(crate) use networks::has_route;
@@ -54,20 +55,9 @@ impl Subject<'_> {
         probes.map_or(&[], |probes| &probes.outcomes)
     }
 
-    /// Returns whether this host is this very cluster's: Slipway installed it for
-    /// it, or began to, or kubeadm joined it, which its CA tells.
+    /// Returns whether this host is this very cluster's.
     fn belongs_to_cluster(&self) -> bool {
-        let existing = &self.facts.existing;
-        match &existing.slipway_cluster {
-            Some(name) => *name == self.spec.name,
-            None => {
-                let first = self.spec.first_control_plane();
-                let cluster = self.all.host(&first.name).map(|facts| &facts.existing);
-                self.host.name != first.name
-                    && existing.ca_sha256.is_some()
-                    && cluster.is_some_and(|cluster| cluster.ca_sha256 == existing.ca_sha256)
-            }
-        }
+        belongs_to_cluster(self.spec, self.all, &self.host.name, &self.facts.existing)
     }
 
     fn error(

@@ -2,7 +2,7 @@
 
 use crate::plans::{is_closed, left_out, lose, page, somebody_s_containerd};
 use crate::support::{bare_facts, manifest, spec};
-use slipway_api::{Check, ClusterFacts, Facts, HostState, Plan, PlannedStep, Role};
+use slipway_api::{Check, ClusterFacts, Facts, HostState, Plan, PlannedStep, Role, Sha256Digest};
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
 
 /// Returns the facts after `slipway init`, with the API server up.
@@ -130,6 +130,30 @@ fn a_host_of_another_cluster_is_not_removed() {
     }
     let error = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap_err();
     assert!(matches!(error, PlanError::OtherCluster { .. }), "{error}");
+}
+
+#[test]
+fn a_host_marked_with_the_cluster_name_of_kubeadm_is_known_by_its_ca() {
+    // As a machine marks itself that joins after `kubeadm upgrade`.
+    let mark = |facts: &mut Facts, host: &str, name: &str, ca: &str| {
+        if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&host.parse().unwrap()) {
+            host.existing.slipway_cluster = Some(name.to_owned());
+            host.existing.ca_sha256 = Some(Sha256Digest::of(ca));
+        }
+    };
+    let removes = |name: &str, ca: &str| {
+        let mut facts = cluster_facts();
+        mark(&mut facts, "cp-1", "harbour", "ours");
+        mark(&mut facts, "w-1", name, ca);
+        plan_removal(&spec(), &facts, &removal_of(&["w-1"]))
+    };
+    let plan = removes("kubernetes", "ours").unwrap();
+    let of_ours = removes("harbour", "ours").unwrap();
+    assert_eq!(page(&plan), page(&of_ours));
+    for (name, ca) in [("kubernetes", "another's"), ("other", "ours")] {
+        let error = removes(name, ca).unwrap_err();
+        assert!(matches!(error, PlanError::OtherCluster { .. }), "{error}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use slipway_api::{
     Architecture, ClusterFacts, ClusterSpec, HostFacts, NodeFacts, Severity, Sha256Digest,
 };
-use slipway_planner::{Scope, plan_fixes, preflight};
+use slipway_planner::{Scope, plan_cluster, plan_fixes, preflight};
 
 use super::*;
 use crate::support::{bare_facts, manifest, spec};
@@ -216,6 +216,37 @@ fn a_worker_that_kubeadm_joined_belongs_to_the_cluster_whose_ca_it_has() {
         });
         assert_eq!(ids(&spec, &facts).len(), expected, "{ca}");
     }
+}
+
+#[test]
+fn a_worker_that_took_kubeadm_s_cluster_name_belongs_to_the_cluster_whose_ca_it_has() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    change(&mut facts, "cp-1", |host| {
+        host.existing.slipway_cluster = Some("harbour".into());
+        host.existing.ca_sha256 = Some(Sha256Digest::of("ours"));
+    });
+    let other = vec![(Severity::Error, "OtherCluster".to_owned())];
+    let cases = [
+        ("kubernetes", "ours", vec![]),
+        ("kubernetes", "another's", other.clone()),
+        ("other", "ours", other),
+    ];
+    for (name, ca, expected) in cases {
+        change(&mut facts, "w-1", |host| {
+            host.existing.slipway_cluster = Some(name.into());
+            host.existing.kubelet_conf = true;
+            host.existing.ca_sha256 = Some(Sha256Digest::of(ca));
+        });
+        assert_eq!(ids(&spec, &facts), expected, "{name}, {ca}");
+    }
+    // The next `apply` writes the right name.
+    let manifest = manifest(&spec.kubernetes_version);
+    let plan = plan_cluster(&spec, &facts, &manifest, &Scope::All).unwrap();
+    let marks = plan.steps.iter().any(|step| {
+        step.host.as_str() == "w-1" && step.step.describe() == "write /var/lib/slipway/cluster"
+    });
+    assert!(marks);
 }
 
 #[test]
