@@ -1,12 +1,14 @@
 //! `init`, `join` and `apply`: make hosts as the file says.
 
+use std::ops::ControlFlow;
+
 use slipway_api::{LeftOut, Outcome, Plan};
 use slipway_engine::{Fleet, tidy};
 use slipway_planner::{SkippedPhases, UnknownPhase};
 
-use super::agreement::Agreement;
+use super::agreed_run::AgreedRun;
 use super::cluster_look::{ClusterLook, Intent};
-use super::execution::{Execution, exit_code_of, exit_code_of_plan};
+use super::execution::exit_code_of;
 use crate::args::{Output, RunArgs};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -43,23 +45,9 @@ pub(crate) async fn run_on(
     let mut look = ClusterLook::new(intent, &cluster, &args.source, &args.host, output);
     look.skipped = skipped;
     let mut fleet = look.connect(&args.cluster).await?;
-    let result = if args.dry_run {
-        show_plan(&mut fleet, look, output).await
-    } else {
-        run_agreed(&mut fleet, look, &args, output).await
-    };
+    let result = run_agreed(&mut fleet, look, &args, output).await;
     fleet.close().await;
     result
-}
-
-async fn show_plan(
-    fleet: &mut Fleet,
-    mut look: ClusterLook<'_>,
-    output: Output,
-) -> Result<ExitCode, CliError> {
-    let survey = look.take(fleet).await?;
-    show::plan(&survey, output);
-    Ok(exit_code_of_plan(&survey.plan))
 }
 
 async fn run_agreed(
@@ -69,30 +57,23 @@ async fn run_agreed(
     output: Output,
 ) -> Result<ExitCode, CliError> {
     let cluster = look.cluster;
-    let run = new_run();
-    let again = SameAgain::new(look.intent.again(), args.cluster.config.as_deref());
-    let agreement = Agreement {
+    let command = AgreedRun {
+        command: look.intent.name(),
+        cluster: &cluster.spec.name,
         first: &cluster.control_plane().name,
-        run: &run,
+        run: new_run(),
+        again: SameAgain::new(look.intent.again(), args.cluster.config.as_deref()),
+        dry_run: args.dry_run,
         yes: args.yes,
         output,
     };
     let question = |plan: &Plan| format!("Run these {} steps?", plan.steps.len());
     let taken = async |fleet: &mut Fleet| look.take(fleet).await;
-    let survey = agreement.reach(fleet, taken, question).await?;
-    if survey.plan.is_empty() {
-        show::nothing_to_do(&survey, output);
-        show::left_out(&survey.plan.left_out, &again, output);
-        return Ok(exit_code_of_plan(&survey.plan));
-    }
-    let execution = Execution {
-        command: look.intent.name(),
-        cluster: &cluster.spec.name,
-        run,
-        again: &again,
-        output,
+    let survey = match command.agree(fleet, taken, question).await? {
+        ControlFlow::Break(code) => return Ok(code),
+        ControlFlow::Continue(survey) => survey,
     };
-    let state = execution.run(fleet, &survey.plan, &*look.blobs()?).await?;
+    let state = command.run(fleet, &survey.plan, &*look.blobs()?).await?;
     // A plan without some phases does not name all blobs that are needed.
     if state.outcome == Some(Outcome::Succeeded) && args.skip_phases.is_empty() {
         for LeftOut { failure, .. } in tidy(fleet, &survey, &cluster.spec.kubernetes_version).await

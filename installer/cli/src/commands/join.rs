@@ -1,6 +1,7 @@
 //! `join`: hosts of the file, or this machine by itself with a token.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use slipway_api::protocol::{Reply, Request, StepEvent};
@@ -12,10 +13,10 @@ use slipway_planner::{
     JoiningNode, Scope, SkippedPhases, joining_spec, plan_local_join, preflight,
 };
 
-use super::agreement::Agreement;
+use super::agreed_run::AgreedRun;
 use super::cluster_look::{Intent, stop_at_errors};
 use super::cluster_run::{run as run_cluster, skipped_phases};
-use super::execution::{Execution, exit_code_of, exit_code_of_plan};
+use super::execution::exit_code_of;
 use super::init::{check_socket, without_scheme};
 use crate::args::Output;
 use crate::cli_error::CliError;
@@ -123,15 +124,13 @@ struct Joining<'a> {
 impl Joining<'_> {
     async fn run(&self, fleet: &mut Fleet) -> Result<ExitCode, CliError> {
         let output = self.output;
-        if self.args.run.dry_run {
-            let survey = self.look(fleet).await?;
-            show::plan(&survey, output);
-            return Ok(exit_code_of_plan(&survey.plan));
-        }
-        let run = new_run();
-        let agreement = Agreement {
+        let command = AgreedRun {
+            command: "join",
+            cluster: &self.spec.name,
             first: &self.node.name,
-            run: &run,
+            run: new_run(),
+            again: SameAgain::new("join", None),
+            dry_run: self.args.run.dry_run,
             yes: self.args.run.yes,
             output,
         };
@@ -143,19 +142,11 @@ impl Joining<'_> {
                 self.spec.name
             )
         };
-        let survey = agreement.reach(fleet, look, question).await?;
-        if survey.plan.is_empty() {
-            show::nothing_to_do(&survey, output);
-            return Ok(ExitCode::Done);
-        }
-        let execution = Execution {
-            command: "join",
-            cluster: &self.spec.name,
-            run,
-            again: &SameAgain::new("join", None),
-            output,
+        let survey = match command.agree(fleet, look, question).await? {
+            ControlFlow::Break(code) => return Ok(code),
+            ControlFlow::Continue(survey) => survey,
         };
-        let state = execution.run(fleet, &survey.plan, &*self.blobs).await?;
+        let state = command.run(fleet, &survey.plan, &*self.blobs).await?;
         if state.outcome == Some(Outcome::Succeeded) && output == Output::Text {
             show::joined(&self.spec, &self.node.name);
         }

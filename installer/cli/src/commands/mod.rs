@@ -1,6 +1,6 @@
 //! One file per command.
 
-mod agreement;
+mod agreed_run;
 mod apiserver_proxy;
 mod bundle;
 mod cluster_look;

@@ -1,20 +1,21 @@
 //! `reset`: takes hosts out of the cluster and Kubernetes off them.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use slipway_api::{HostName, Plan};
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Removal, plan_removal};
 
-use super::agreement::Agreement;
-use super::execution::{Execution, exit_code_of, exit_code_of_plan};
+use super::agreed_run::AgreedRun;
+use super::execution::exit_code_of;
 use super::reset_here;
 use crate::args::{Output, ResetArgs};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::session::new_run;
-use crate::show::{self, NoBlobs, SameAgain};
+use crate::show::{NoBlobs, SameAgain};
 
 pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
     if args.cluster.config.is_none() {
@@ -57,36 +58,23 @@ async fn remove(
         let survey = Survey::take(fleet, facts, |facts| plan_removal(spec, facts, removal));
         Ok(survey.await?)
     };
-    if args.dry_run {
-        let survey = look(fleet).await?;
-        show::plan(&survey, output);
-        return Ok(exit_code_of_plan(&survey.plan));
-    }
-    let run = new_run();
-    let agreement = Agreement {
+    let command = AgreedRun {
+        command: "reset",
+        cluster: &spec.name,
         first: &cluster.control_plane().name,
-        run: &run,
+        run: new_run(),
+        again: SameAgain::new("reset", args.cluster.config.as_deref()),
+        dry_run: args.dry_run,
         yes: args.yes,
         output,
     };
     let asked = |plan: &Plan| question(removal, plan);
-    let survey = agreement.reach(fleet, look, asked).await?;
-    let again = SameAgain::new("reset", args.cluster.config.as_deref());
-    if survey.plan.is_empty() {
-        show::nothing_to_do(&survey, output);
-        show::left_out(&survey.plan.left_out, &again, output);
-        return Ok(exit_code_of_plan(&survey.plan));
-    }
-    let execution = Execution {
-        command: "reset",
-        cluster: &spec.name,
-        run,
-        again: &again,
-        output,
+    let survey = match command.agree(fleet, look, asked).await? {
+        ControlFlow::Break(code) => return Ok(code),
+        ControlFlow::Continue(survey) => survey,
     };
-    let state = execution
-        .run(fleet, &survey.plan, &NoBlobs::default())
-        .await?;
+    let blobs = NoBlobs::default();
+    let state = command.run(fleet, &survey.plan, &blobs).await?;
     Ok(exit_code_of(&state))
 }
 

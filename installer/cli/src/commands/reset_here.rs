@@ -1,17 +1,19 @@
 //! `reset` without a file: takes Kubernetes off this machine.
 
-use slipway_api::{Facts, HostSpec, Plan, Role};
+use std::ops::ControlFlow;
+
+use slipway_api::{Facts, HostSpec, Role};
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::plan_cleanup;
 
-use super::agreement::Agreement;
-use super::execution::{Execution, exit_code_of, exit_code_of_plan};
+use super::agreed_run::AgreedRun;
+use super::execution::exit_code_of;
 use crate::args::{Output, ResetArgs};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::session::new_run;
-use crate::show::{self, NoBlobs, SameAgain};
+use crate::show::{NoBlobs, SameAgain};
 use crate::this_machine::ThisMachine;
 
 pub(super) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
@@ -50,43 +52,22 @@ async fn clean(
         let survey = Survey::take(fleet, facts, |facts| plan_cleanup(spec, facts, here));
         Ok(survey.await?)
     };
-    if args.dry_run {
-        let survey = look(fleet).await?;
-        show::plan(&survey, output);
-        return Ok(exit_code_of_plan(&survey.plan));
-    }
-    let run = new_run();
-    let agreement = Agreement {
+    let command = AgreedRun {
+        command: "reset",
+        cluster: &spec.name,
         first: &here.name,
-        run: &run,
+        run: new_run(),
+        again: SameAgain::new("reset", None),
+        dry_run: args.dry_run,
         yes: args.yes,
         output,
     };
-    let survey = agreement.reach(fleet, look, |_| others.question()).await?;
-    if survey.plan.is_empty() {
-        show::nothing_to_do(&survey, output);
-        return Ok(ExitCode::Done);
-    }
-    carry_out(fleet, cluster, here, &survey.plan, run, output).await
-}
-
-async fn carry_out(
-    fleet: &Fleet,
-    cluster: &Cluster,
-    here: &HostSpec,
-    plan: &Plan,
-    run: slipway_api::RunId,
-    output: Output,
-) -> Result<ExitCode, CliError> {
-    let again = SameAgain::new("reset", None);
-    let execution = Execution {
-        command: "reset",
-        cluster: &cluster.spec.name,
-        run,
-        again: &again,
-        output,
+    let survey = match command.agree(fleet, look, |_| others.question()).await? {
+        ControlFlow::Break(code) => return Ok(code),
+        ControlFlow::Continue(survey) => survey,
     };
-    let state = execution.run(fleet, plan, &NoBlobs::default()).await?;
+    let blobs = NoBlobs::default();
+    let state = command.run(fleet, &survey.plan, &blobs).await?;
     let code = exit_code_of(&state);
     if here.role == Role::Worker && code == ExitCode::Done && output == Output::Text {
         outln!("\nThe cluster still lists the node. On a control-plane node:");
