@@ -33,6 +33,12 @@ pub enum TemplateError {
         #[source]
         source: Box<serde_saphyr::SerializeError>,
     },
+    /// A user's patch does not fit.
+    #[error("the patch cannot be applied: {reason}")]
+    Patch {
+        /// Why.
+        reason: String,
+    },
     /// A value has no faithful form in the file it is meant for.
     #[error("{field} {value:?} cannot be written: {reason}")]
     InvalidValue {

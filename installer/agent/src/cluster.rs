@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde_json::Value;
 use slipway_api::protocol::Attachment;
 use slipway_api::{CertificateSummary, ClusterFacts, NodeFacts, paths};
 use slipway_pki::{CertificateFacts, CertificateName, Credentials, Kubeconfig};
@@ -40,10 +41,11 @@ pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFa
     }
     let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
     let client = client(&context, paths::ADMIN_CONF).await?;
+    let configuration = gather_configuration(&client).await?;
     let (version, nodes, unhealthy) = tokio::join!(
         client.server_version(),
         client.nodes(),
-        unhealthy_addons(&client)
+        unhealthy_addons(&client, configuration.as_ref())
     );
     let nodes = nodes.map_err(failed("list nodes".to_owned()))?;
     Ok(Some(ClusterFacts {
@@ -51,10 +53,27 @@ pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFa
         nodes: nodes.into_iter().map(NodeFacts::from).collect(),
         certificates: gather_certificates(root),
         unhealthy,
+        configuration,
     }))
 }
 
-async fn unhealthy_addons(client: &ApiClient) -> Vec<String> {
+/// Returns what `kubeadm-config` holds; none where there is none, or none that
+/// can be read.
+async fn gather_configuration(client: &ApiClient) -> Result<Option<Value>, AgentError> {
+    let data = client
+        .get_config_map(KUBE_SYSTEM, "kubeadm-config")
+        .await
+        .map_err(failed("read kubeadm-config".to_owned()))?;
+    let text = data.and_then(|mut data| data.remove("ClusterConfiguration"));
+    Ok(text.and_then(|text| serde_saphyr::from_str(&text).ok()))
+}
+
+async fn unhealthy_addons(client: &ApiClient, configuration: Option<&Value>) -> Vec<String> {
+    let is_disabled = |addon: &str| {
+        let found = configuration.and_then(|it| it.pointer(&format!("/{addon}/disabled")));
+        found == Some(&Value::Bool(true))
+    };
+    let (no_dns, no_proxy) = (is_disabled("dns"), is_disabled("proxy"));
     let deployment = |namespace: &str, name: &str| ApiCondition::DeploymentAvailable {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -82,7 +101,10 @@ async fn unhealthy_addons(client: &ApiClient) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter(|seen| {
-            let is_optional = seen.contains("metrics-server") || seen.contains("flannel");
+            let is_optional = seen.contains("metrics-server")
+                || seen.contains("flannel")
+                || (no_dns && seen.contains("coredns"))
+                || (no_proxy && seen.contains("kube-proxy"));
             !(is_optional && seen.ends_with("does not exist"))
         })
         .collect()

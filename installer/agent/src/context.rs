@@ -21,7 +21,7 @@ pub(crate) struct Context {
     token: Option<Arc<BootstrapToken>>,
     /// Becomes true when the channel ends that asked for the step.
     abandoned: Option<watch::Receiver<bool>>,
-    /// Public data from other hosts.
+    /// What came with the request beside the step.
     pub attachment: Attachment,
 }
 
@@ -61,6 +61,11 @@ impl Context {
     /// but to the cluster that it is for.
     pub fn token(&self) -> Option<&BootstrapToken> {
         self.token.as_deref()
+    }
+
+    /// Returns where the host's file tree is.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Returns where an absolute path of the host really is.

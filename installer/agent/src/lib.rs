@@ -17,6 +17,7 @@ mod kubelet_serving;
 pub mod kubernetes;
 mod lock;
 mod netfilter;
+mod placed_files;
 mod probes;
 mod processes;
 mod server;

@@ -265,6 +265,9 @@ pub struct ExistingCluster {
     pub ca_sha256: Option<crate::Sha256Digest>,
     /// The name inside the kubelet's client certificate, without `system:node:`.
     pub node_name: Option<String>,
+    /// The user's files that Slipway brought here, as absolute paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub placed_files: Vec<String>,
     /// What pods' networks leave behind, or use where there is a cluster.
     #[serde(default)]
     pub leftovers: Leftovers,
@@ -282,6 +285,9 @@ pub struct ClusterFacts {
     pub certificates: Vec<CertificateSummary>,
     /// Deployments and DaemonSets of Slipway's addons that are not as they should be.
     pub unhealthy: Vec<String>,
+    /// kubeadm's `ClusterConfiguration`, as the cluster keeps it.
+    #[serde(default)]
+    pub configuration: Option<serde_json::Value>,
 }
 
 /// A node.

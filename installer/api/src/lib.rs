@@ -7,6 +7,7 @@ mod bundle_manifest;
 mod event;
 mod facts;
 mod failure;
+mod file_content;
 mod finding;
 mod image_reference;
 mod joining;
@@ -36,6 +37,7 @@ pub use facts::{
     ResolverFacts, Route, RuntimeFacts, SelinuxFacts, SoftwareFacts,
 };
 pub use failure::Failure;
+pub use file_content::FileContent;
 pub use finding::{Finding, Severity};
 pub use image_reference::{ImageReference, InvalidImageReference};
 pub use joining::{CLUSTER_NAME_ANNOTATION, DiscoveredCluster, Discovery};
@@ -56,9 +58,10 @@ pub use secret_text::SecretText;
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
     Addons, ApiServer, ClusterConfiguration, ClusterFile, ClusterSpec, Cni, ControlPlaneComponent,
-    Dns, Endpoint, Etcd, ExternalEtcd, ExtraArg, ExtraEnv, ExtraVolume, GoDuration, HostName,
-    HostSpec, InvalidDuration, InvalidHostName, InvalidSubnets, LocalContent, LocalEtcd,
-    LocalFiles, LocalText, Networking, Proxy, Role, Runtime, Snippet, SpecError, SpecErrors,
-    SshDefaults, Subnets, Taint, TaintEffect, Timeouts, print_cluster, print_defaults,
+    Dns, Endpoint, Etcd, ExternalEtcd, ExtraArg, ExtraEnv, ExtraVolume, GoDuration, HostFile,
+    HostName, HostSpec, InvalidDuration, InvalidHostName, InvalidSubnets, LocalContent, LocalEtcd,
+    LocalFiles, LocalText, Networking, Patch, PatchKind, PatchTarget, Patches, Proxy, Role,
+    Runtime, Snippet, SpecError, SpecErrors, SshDefaults, Subnets, Taint, TaintEffect, Timeouts,
+    print_cluster, print_defaults,
 };
 pub use step::{PublicFile, Step};

@@ -83,6 +83,8 @@ pub const CLUSTER_FILE: &str = "/var/lib/slipway/cluster.yaml";
 pub const RUN_STATE_DIR: &str = "/run/slipway";
 /// With which files units and static Pods were started, until the next boot.
 pub const START_DIR: &str = "/run/slipway/started";
+/// Which files of the user's Slipway brought onto this host.
+pub const PLACED_FILES: &str = "/var/lib/slipway/placed.json";
 /// What was on this host before Slipway came.
 pub const BEFORE_DIR: &str = "/var/lib/slipway/before";
 /// Says that Slipway installed the container runtime, and so may remove it.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, Event, Failure,
-    HostFacts, HostName, KubernetesVersion, ListenerState, Probe, ProbeListener, ProbeOutcome,
-    PublicFile, RunId, Sha256Digest, Step, StepId,
+    FileContent, HostFacts, HostName, KubernetesVersion, ListenerState, Probe, ProbeListener,
+    ProbeOutcome, PublicFile, RunId, Sha256Digest, Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -79,7 +79,7 @@ pub enum Request {
         id: StepId,
         /// The step.
         step: Box<Step>,
-        /// What other hosts gave for it; nothing secret.
+        /// What it needs beside the plan.
         attachment: Attachment,
     },
     /// Makes a key and a certificate request for a step with a signer.
@@ -190,7 +190,8 @@ pub enum TokenRequest {
     },
 }
 
-/// Public data from other hosts that a step needs.
+/// What a step needs and its plan does not hold: public data from other hosts,
+/// and a user's file, which may be a secret. Nothing of it is journalled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
     /// A signed certificate, PEM.
@@ -202,6 +203,9 @@ pub struct Attachment {
     /// A file's text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// A user's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<FileContent>,
 }
 
 /// A line from the agent on a control channel.

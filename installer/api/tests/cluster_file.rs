@@ -59,11 +59,12 @@ fn files_beside_the_cluster_file_are_read_and_checked() {
         ),
         ("cni/odd.yaml", "kind: Pod"),
     ]);
-    let errors = ClusterFile::parse_with(text.as_bytes(), "cluster.yaml", &beside).unwrap_err();
+    let errors =
+        ClusterFile::parse_bytes(text.as_bytes(), "cluster.yaml", Some(&beside)).unwrap_err();
     insta::assert_snapshot!(errors);
 
     let text = text.replace(", cni/missing.yaml, cni/odd.yaml", "");
-    let spec = ClusterFile::parse_with(text.as_bytes(), "cluster.yaml", &beside)
+    let spec = ClusterFile::parse_bytes(text.as_bytes(), "cluster.yaml", Some(&beside))
         .unwrap()
         .spec;
     let Cni::Manifests(manifests) = &spec.networking.cni else {
@@ -71,6 +72,50 @@ fn files_beside_the_cluster_file_are_read_and_checked() {
     };
     let text = manifests[0].text.as_deref().unwrap();
     assert!(text.ends_with("metadata: {name: net}}\n"), "{text}");
+}
+
+#[test]
+fn patches_and_files_of_hosts_are_read_and_checked() {
+    struct Patched;
+    impl LocalFiles for Patched {
+        fn read(&self, path: &Path, _: u64) -> Result<LocalContent, String> {
+            let file = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+            match path.to_str() {
+                Some("patches") => Ok(LocalContent::Folder(vec![
+                    file("README.md", "what these are"),
+                    file("apiserver+json.yaml", "[]"),
+                    file("etcd+json.yaml", "{ op: add }"),
+                    file("kube-apiserver.yaml", "{}"),
+                    file("kube-scheduler+merge.yaml", "a: b\nc: [\n"),
+                    file("kubeletconfiguration+merge.yml", "{}"),
+                ])),
+                Some("policy.yaml") => Ok(LocalContent::File(b"hunter2".to_vec())),
+                _ => Err("there is no such file".to_owned()),
+            }
+        }
+    }
+    let files = "files: [{ src: policy.yaml, dest: /etc/policy.yaml, mode: 640 }, { src: none, dest: /etc/none }]";
+    let text = fixture("good", "smallest")
+        .replace("spec:\n", "spec:\n  patches: { directory: patches }\n")
+        .replace(
+            "role: control-plane }",
+            &format!("role: control-plane, {files} }}"),
+        );
+    let parse =
+        |text: &str| ClusterFile::parse_bytes(text.as_bytes(), "cluster.yaml", Some(&Patched));
+    insta::assert_snapshot!(parse(&text).unwrap_err());
+
+    let text = text
+        .replace("  patches: { directory: patches }\n", "")
+        .replace(", { src: none, dest: /etc/none }", "");
+    let spec = parse(&text).unwrap().spec;
+    let file = &spec.hosts[0].files[0];
+    assert_eq!(
+        (file.mode, file.content.map(|blob| blob.size)),
+        (0o640, Some(7))
+    );
+    assert!(!format!("{spec:?}").contains("hunter"));
+    assert!(print_cluster(&spec).contains("mode: \"0640\""));
 }
 
 #[test]
@@ -121,6 +166,7 @@ fn the_example_shows_every_field_and_the_defaults() {
         smallest.ignore_preflight_errors
     );
     assert!(full.kubelet_configuration.is_some() && full.ssh.password_file.is_some());
+    assert!(full.patches.is_some() && !full.hosts[1].files.is_empty());
     assert!(full.hosts[1].architecture.is_some() && full.runtime.extra_config.is_some());
 }
 
@@ -161,7 +207,7 @@ fn defaults_are_filled_in() {
 #[test]
 fn files_that_are_no_text_have_messages_of_their_own() {
     let message = |bytes: &[u8]| {
-        let errors = ClusterFile::parse_with(bytes, "cluster.yaml", &Folder(&[])).unwrap_err();
+        let errors = ClusterFile::parse_bytes(bytes, "cluster.yaml", None).unwrap_err();
         assert_eq!(errors.errors.len(), 1);
         errors.errors[0].message.clone()
     };

@@ -7,7 +7,7 @@ use slipway_engine::{ConnectOptions, Fleet};
 
 use crate::args::ClusterArgs;
 use crate::cli_error::CliError;
-use crate::session::load_spec;
+use crate::session::{Reading, load_spec};
 use crate::terminal;
 use crate::this_machine::{self, ThisMachine};
 
@@ -40,7 +40,19 @@ impl Cluster {
         let Some(file) = &args.config else {
             return ThisMachine::of_control_plane().await?.cluster().await;
         };
-        Self::of_file(file)
+        Self::of_file(file, Reading::Whole)
+    }
+
+    /// Returns the cluster that a command takes away: as [`Cluster::load`],
+    /// without the files that the cluster file names.
+    ///
+    /// # Errors
+    /// As [`Cluster::load`].
+    pub async fn load_to_remove(args: &ClusterArgs) -> Result<Self, CliError> {
+        match &args.config {
+            Some(file) => Self::of_file(file, Reading::Alone),
+            None => Self::load(args).await,
+        }
     }
 
     /// Returns the cluster that a command only asks: this machine's control
@@ -53,12 +65,12 @@ impl Cluster {
         let Some(file) = &args.config else {
             return ThisMachine::of_control_plane().await?.known_cluster();
         };
-        Self::of_file(file)
+        Self::of_file(file, Reading::Alone)
     }
 
-    fn of_file(file: &Path) -> Result<Self, CliError> {
+    fn of_file(file: &Path, reading: Reading) -> Result<Self, CliError> {
         Ok(Self {
-            spec: load_spec(Some(file))?,
+            spec: load_spec(Some(file), reading)?,
             here: None,
         })
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use slipway_api::{
-    Architecture, ClusterFile, ClusterSpec, KubernetesVersion, Release, RunId, SpecErrors,
+    Architecture, ClusterFile, ClusterSpec, KubernetesVersion, LocalFiles, Release, RunId,
+    SpecErrors,
 };
 use slipway_bundle::{
-    BlobStore, Bundle, BundleError, FetchOptions, Source, SourceRequest, SourceSet, TransferSink,
-    default_download_cache,
+    BlobStore, Bundle, BundleError, FetchOptions, LocalBlobs, Source, SourceRequest, SourceSet,
+    TransferSink, default_download_cache,
 };
 
 use crate::args::SourceArgs;
@@ -22,7 +23,7 @@ use crate::show::transfer_line;
 use crate::terminal;
 
 /// Reads and checks the cluster file; relative paths in it start at its folder.
-pub(crate) fn load_spec(config: Option<&Path>) -> Result<ClusterSpec, CliError> {
+pub(crate) fn load_spec(config: Option<&Path>, reading: Reading) -> Result<ClusterSpec, CliError> {
     let path = config.ok_or_else(|| {
         CliError::bad_input(
             "no cluster file is given",
@@ -32,11 +33,24 @@ pub(crate) fn load_spec(config: Option<&Path>) -> Result<ClusterSpec, CliError> 
     let origin = path.display().to_string();
     let bytes = read_bounded(path, &origin)?;
     let beside = Beside::new(path);
-    let mut spec = ClusterFile::parse_with(&bytes, &origin, &beside)
+    let files: Option<&dyn LocalFiles> = match reading {
+        Reading::Whole => Some(&beside),
+        Reading::Alone => None,
+    };
+    let mut spec = ClusterFile::parse_bytes(&bytes, &origin, files)
         .map_err(|errors| spec_error(&errors))?
         .spec;
     resolve_paths(&mut spec, &beside);
     Ok(spec)
+}
+
+/// What of a cluster file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// The files that it names too, as planning needs them.
+    Whole,
+    /// The file alone, for commands that need no plan of it: its files may be gone.
+    Alone,
 }
 
 fn read_bounded(path: &Path, origin: &str) -> Result<Vec<u8>, CliError> {
@@ -85,12 +99,27 @@ fn resolve_paths(spec: &mut ClusterSpec, beside: &Beside) {
             .into_iter()
             .flatten()
             .for_each(resolve);
+        host.files
+            .iter_mut()
+            .for_each(|file| resolve(&mut file.src));
     }
+}
+
+/// Opens what binaries, images and the users' own files come from.
+pub(crate) async fn open_blobs(
+    spec: &ClusterSpec,
+    args: &SourceArgs,
+    architectures: Vec<Architecture>,
+) -> Result<Arc<dyn BlobStore>, CliError> {
+    let files = spec.hosts.iter().flat_map(|host| &host.files);
+    let files = files.filter_map(|file| Some((file.content?.sha256, file.src.clone())));
+    let others = open_source(spec, args, architectures).await?;
+    Ok(Arc::new(LocalBlobs::beside(others, files)))
 }
 
 /// Opens what binaries and images come from: the bundle on the command line or
 /// in the file, else a release source.
-pub(crate) async fn open_blobs(
+async fn open_source(
     spec: &ClusterSpec,
     args: &SourceArgs,
     architectures: Vec<Architecture>,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Blob, Failure, HostName, Plan, Sha256Digest, StepId};
+use slipway_api::{Blob, Failure, FileContent, HostName, Plan, Sha256Digest, StepId};
 use slipway_bundle::BlobStore;
 use slipway_hosts::Host;
+use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 
 use crate::step_error::StepError;
@@ -83,6 +84,18 @@ impl<'a> BlobDelivery<'a> {
                 return;
             }
         }
+    }
+
+    /// Reads a small blob whole: one that goes with a request and stays in no store.
+    pub async fn read(&self, blob: &Blob) -> Result<FileContent, Failure> {
+        let failed = |error: std::io::Error| Failure::of(&error);
+        let reader = self.store.open(blob).await;
+        let mut reader = reader.map_err(|error| Failure::of(&error))?;
+        // Room for all of it, so that growing leaves no copies behind.
+        let size = usize::try_from(blob.size).unwrap_or(0).min(1 << 24);
+        let mut bytes = Vec::with_capacity(size + 1);
+        reader.read_to_end(&mut bytes).await.map_err(failed)?;
+        Ok(FileContent::new(bytes))
     }
 
     /// Returns once the host has the blob, sending it if need be.

@@ -61,6 +61,16 @@ pub(crate) async fn run_step(
                 ..Attachment::default()
             }
         }
+        (Step::PlaceFile(step), _) => {
+            // A secret travels only where it is missing.
+            if is_satisfied(planned, host).await? {
+                return Ok(false);
+            }
+            Attachment {
+                content: Some(delivery.read(&step.content).await?),
+                ..Attachment::default()
+            }
+        }
         (_, Some(signer)) => {
             // A certificate that fits is not asked for again.
             if is_satisfied(planned, host).await? {
@@ -140,7 +150,7 @@ async fn signed(
     Ok(Attachment {
         certificate_pem: Some(certificate_pem),
         authority_pem: Some(authority_pem),
-        text: None,
+        ..Attachment::default()
     })
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use slipway_api::step::{ApplyObjects, Condition, PublishClusterInfo, WaitFor};
 use slipway_api::{
-    CLUSTER_NAME_ANNOTATION, ClusterSpec, Cni, LocalText, Phase, Release, Step, StepId, paths,
+    CLUSTER_NAME_ANNOTATION, ClusterSpec, Cni, LocalText, PatchTarget, Phase, Release, Step,
+    StepId, paths,
 };
 use slipway_templates::{
     BootstrapTokenRbac, ClusterConfiguration, ClusterInfo, CoreDns, Corefile,
@@ -16,6 +17,7 @@ use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::COMPONENT_TIMEOUT;
 use crate::names::{LOCAL_API_NAMES, api_url, control_plane_endpoint, service_address};
+use crate::patches::with_patches;
 use crate::plan_cluster::HostInput;
 use crate::worker::kubelet_configuration;
 
@@ -163,7 +165,12 @@ pub(crate) fn add_addons(
         add("kube-proxy", kube_proxy.render())?;
     }
     if !spec.cluster_configuration.dns.disabled {
-        add("coredns", core_dns.render())?;
+        let text = core_dns.render().map_err(|source| PlanError::Render {
+            what: "coredns",
+            source,
+        })?;
+        let text = with_patches(spec, PatchTarget::CoreDnsDeployment, text)?;
+        add("coredns", Ok(text))?;
     }
     if spec.networking.cni == Cni::Flannel {
         let flannel = Flannel {

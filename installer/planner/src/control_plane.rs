@@ -6,19 +6,24 @@ use slipway_api::step::{
     ApplyObjects, Condition, EnsureAuthority, EnsureCertificate, EnsureDirectory, EnsureKubeconfig,
     EnsureServiceAccountKey, MarkNode, WaitFor, WriteFile,
 };
-use slipway_api::{Cni, Etcd, ExtraArg, Phase, Step, StepId, Taint, TaintEffect, paths};
+use slipway_api::{
+    Cni, Etcd, ExtraArg, PatchTarget, Phase, Step, StepId, Taint, TaintEffect, paths,
+};
 use slipway_templates::{
-    ClusterAdmins, Etcd as EtcdPod, EtcdAccess, KubeApiServer, KubeControllerManager, KubeScheduler,
+    ClusterAdmins, Etcd as EtcdPod, EtcdAccess, KubeApiServer, KubeControllerManager,
+    KubeScheduler, mounted_host_paths,
 };
 
 use crate::PlanError;
 use crate::addons::{add_addons, add_cluster_configuration};
 use crate::builder::PlanBuilder;
 use crate::components::{arguments, environment, options, startup_timeout};
-use crate::install::{add_images, add_install};
+use crate::install::{Installed, add_images, add_install};
 use crate::names::{API_PORT, api_url, control_plane_names, local_api_url};
+use crate::own_files::{add_withdrawals, at_or_below};
+use crate::patches::with_patches;
 use crate::plan_cluster::HostInput;
-use crate::static_pods::{Writers, add_api_server, add_its_clients};
+use crate::static_pods::{PodFiles, Writers, add_api_server, add_its_clients};
 use crate::worker::{KubeletStart, add_kubelet};
 
 /// How long a component may take to come up, in seconds: kubeadm's
@@ -61,12 +66,15 @@ pub(crate) fn add_control_plane(
     images_here.extend(images.of_node());
     let images = add_images(builder, input, &images_here, &installed)?;
     let marked = std::slice::from_ref(&installed.marker);
-    let mut writers = add_certificates(builder, input, marked);
-    let data = add_manifests(builder, input, &installed.all, &mut writers)?;
+    let mut files = PodFiles {
+        writers: add_certificates(builder, input, marked),
+        own: BTreeMap::new(),
+    };
+    let data = add_manifests(builder, input, &installed, &mut files)?;
 
     let mut needs = installed.all.clone();
     needs.extend(images.into_iter().chain(data));
-    needs.extend(writers.values().cloned());
+    needs.extend(files.writers.values().cloned());
     let start = KubeletStart {
         server: local_api_url(input.host),
         needs: &needs,
@@ -80,10 +88,10 @@ pub(crate) fn add_control_plane(
             awaited: None,
         })
     };
-    let pods = add_api_server(builder, input, &writers, &kubelet);
+    let pods = add_api_server(builder, input, &files, &kubelet);
     let ready = wait(Condition::ApiServerReady);
     let ready = builder.add_rerun(host, Phase::WaitControlPlane, ready, &[kubelet], &pods);
-    add_its_clients(builder, input, &writers, &ready);
+    add_its_clients(builder, input, &files, &ready);
 
     // Nobody but system:masters may do anything before this binding exists.
     let admins = ClusterAdmins {}
@@ -119,6 +127,7 @@ pub(crate) fn add_control_plane(
             builder.add(host, Phase::NodeReady, ready, &addons)
         }
     };
+    add_withdrawals(builder, input, std::slice::from_ref(&ready));
     Ok(ControlPlaneSteps {
         joinable: vec![admins],
         ready,
@@ -210,10 +219,11 @@ fn add_certificates(
 fn add_manifests(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-    needs: &[StepId],
-    writers: &mut Writers,
+    installed: &Installed,
+    files: &mut PodFiles,
 ) -> Result<Option<StepId>, PlanError> {
     let spec = input.spec;
+    let needs = &installed.all;
     let configuration = &spec.cluster_configuration;
     let address = input.host.node_ip.to_string();
     let service_subnet = spec.networking.service_subnet.to_string();
@@ -246,13 +256,21 @@ fn add_manifests(
         options: options(spec, &configuration.scheduler),
     };
     let mut texts = vec![
-        (Phase::ControlPlane, "kube-apiserver", api_server.render()),
         (
             Phase::ControlPlane,
-            "kube-controller-manager",
+            PatchTarget::KubeApiserver,
+            api_server.render(),
+        ),
+        (
+            Phase::ControlPlane,
+            PatchTarget::KubeControllerManager,
             controller_manager.render(),
         ),
-        (Phase::ControlPlane, "kube-scheduler", scheduler.render()),
+        (
+            Phase::ControlPlane,
+            PatchTarget::KubeScheduler,
+            scheduler.render(),
+        ),
     ];
     let mut folder = None;
     if let (Etcd::Local(etcd), Some(image)) = (&configuration.etcd, input.images().etcd()) {
@@ -274,14 +292,19 @@ fn add_manifests(
             extra_envs: environment(&etcd.extra_envs),
             startup_timeout_seconds: startup_timeout(spec),
         };
-        texts.insert(0, (Phase::Etcd, "etcd", pod.render()));
+        texts.insert(0, (Phase::Etcd, PatchTarget::Etcd, pod.render()));
     }
-    for (phase, name, text) in texts {
-        let text = text.map_err(|source| PlanError::Render { what: name, source })?;
+    for (phase, target, text) in texts {
+        let name = target.as_str();
+        let render = |source| PlanError::Render { what: name, source };
+        let text = with_patches(spec, target, text.map_err(render)?)?;
+        let mounted = mounted_host_paths(&text).map_err(render)?;
+        let own = at_or_below(&installed.own_files, &mounted);
+        files.own.insert(name, own);
         let path = format!("{}/{name}.yaml", paths::MANIFESTS_DIR);
         let step = Step::WriteFile(WriteFile::new(path, 0o600, text));
         let id = builder.add(&input.host.name, phase, step, needs);
-        writers.insert(name.to_owned(), id);
+        files.writers.insert(name.to_owned(), id);
     }
     Ok(folder)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use slipway_api::{Architecture, HostName, KubernetesVersion};
+use slipway_api::{Architecture, HostName, KubernetesVersion, PatchTarget};
 
 /// Why no plan can be made.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,16 @@ pub enum PlanError {
     Render {
         /// What.
         what: &'static str,
+        /// Why.
+        source: slipway_templates::TemplateError,
+    },
+    /// A patch does not fit what it is for.
+    #[error("cannot apply {file} to {target}", file = file.display())]
+    Patch {
+        /// The file of the patch.
+        file: PathBuf,
+        /// What it is for.
+        target: PatchTarget,
         /// Why.
         source: slipway_templates::TemplateError,
     },
@@ -133,6 +143,10 @@ impl PlanError {
                 "mend the API server first (`slipway status` shows what is wrong), or end the whole cluster with `reset --all`"
                     .to_owned(),
             ),
+            Self::Patch { .. } => Some(
+                "correct the patch: paths of a JSON Patch must exist, and `slipway plan` shows what it is applied to"
+                    .to_owned(),
+            ),
             Self::IsControlPlane { .. } | Self::OtherAuthority { .. } => Some(
                 "if nothing needs it any more: `slipway reset`, and then join".to_owned(),
             ),
@@ -143,8 +157,11 @@ impl PlanError {
                 "a kubelet may be up to three minors older than its API server, and never newer: finish the cluster's upgrade first"
                     .to_owned(),
             ),
-            Self::NotRead(_)
-            | Self::Unsupported(_)
+            Self::NotRead(_) => Some(
+                "run the command where the cluster file lies with what it names beside it, and name it with `-f`"
+                    .to_owned(),
+            ),
+            Self::Unsupported(_)
             | Self::Render { .. }
             | Self::LastControlPlane { .. } => None,
         }

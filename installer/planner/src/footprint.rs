@@ -3,8 +3,9 @@
 use slipway_api::step::{
     RemovalScope, RemoveFiles, RemoveLinks, RemoveNamespaces, RemovePath, RemoveRules,
 };
-use slipway_api::{ClusterSpec, Etcd, Role, Step, paths};
+use slipway_api::{ClusterSpec, Etcd, HostSpec, Role, Step, paths};
 
+use crate::own_files;
 use crate::plan_fixes::ROUTE_UNIT;
 
 /// The kubelet's unit.
@@ -145,8 +146,10 @@ const RUNTIME_FOLDERS: [&str; 5] = [
 ];
 
 /// Returns what is remembered before anything is installed.
-pub(crate) fn remembered(spec: &ClusterSpec, role: Role, with_runtime: bool) -> Vec<String> {
+pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool) -> Vec<String> {
+    let role = host.role;
     let mut found: Vec<String> = FOLDERS.map(str::to_owned).to_vec();
+    found.extend(own_files::remembered(host));
     found.extend(etcd_dir(spec, role).map(str::to_owned));
     let mut groups = vec![cni_plugins(), programs(role), units(&["kubelet"])];
     if with_runtime {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use slipway_api::step::{
-    EnsureDirectory, EnsureUnit, ImportImage, InstallBlob, LoadModules, RememberPaths, SetSysctls,
-    UnpackArchive, WriteFile,
+    EnsureDirectory, EnsureUnit, ImportImage, InstallBlob, LoadModules, PlaceFile, RememberPaths,
+    SetSysctls, UnpackArchive, WriteFile,
 };
 use slipway_api::{
-    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, ClusterSpec, HostName, ImageReference,
-    Phase, RUNC_VERSION, Role, Step, StepId, paths,
+    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, ClusterSpec, HostFile, HostName,
+    ImageReference, Phase, RUNC_VERSION, Role, Step, StepId, paths,
 };
 use slipway_templates::{
     ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad, RegistryHosts,
@@ -17,6 +17,7 @@ use slipway_templates::{
 
 use crate::builder::PlanBuilder;
 use crate::leftovers::add_leftover_removal;
+use crate::own_files::OwnFile;
 use crate::plan_cluster::HostInput;
 use crate::{PlanError, footprint};
 
@@ -30,6 +31,8 @@ pub(crate) struct Installed {
     pub all: Vec<StepId>,
     /// Files that the kubelet reads only when it starts, by step and path.
     pub kubelet_files: Vec<(StepId, String)>,
+    /// The user's own files, by step and path.
+    pub own_files: Vec<OwnFile>,
 }
 
 /// Adds the steps that make a host ready for Kubernetes.
@@ -101,12 +104,15 @@ pub(crate) fn add_install(
         all.push(builder.add(host, Phase::Install, step, &marker));
     }
     all.push(runtime.clone());
+    let own_files = add_own_files(builder, input, &marker)?;
+    all.extend(own_files.iter().map(|(id, _)| id.clone()));
     let [marker] = marker;
     Ok(Installed {
         marker,
         runtime,
         all,
         kubelet_files,
+        own_files,
     })
 }
 
@@ -128,6 +134,27 @@ fn check_runtime(input: &HostInput<'_>) -> Result<(), PlanError> {
     }
 }
 
+/// Adds the user's own files.
+fn add_own_files(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &[StepId],
+) -> Result<Vec<OwnFile>, PlanError> {
+    let place = |file: &HostFile| {
+        let step = PlaceFile {
+            path: file.dest.clone(),
+            mode: file.mode,
+            content: file
+                .content
+                .ok_or_else(|| PlanError::NotRead(file.src.clone()))?,
+        };
+        let step = Step::PlaceFile(step);
+        let id = builder.add(&input.host.name, Phase::Install, step, needs);
+        Ok((id, file.dest.clone()))
+    };
+    input.host.files.iter().map(place).collect()
+}
+
 /// Remembers what the host has, then marks it as this cluster's.
 fn add_marker(builder: &mut PlanBuilder, input: &HostInput<'_>) -> StepId {
     let host = &input.host.name;
@@ -139,7 +166,7 @@ fn add_marker(builder: &mut PlanBuilder, input: &HostInput<'_>) -> StepId {
     }
     let with_runtime = adopted_socket(input).is_none();
     let remembered = Step::RememberPaths(RememberPaths {
-        paths: footprint::remembered(input.spec, input.host.role, with_runtime),
+        paths: footprint::remembered(input.spec, input.host, with_runtime),
     });
     let remembered = builder.add_rerun(host, Phase::Install, remembered, &[], &needs);
     let name = format!("{}\n", input.spec.name);

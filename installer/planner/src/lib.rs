@@ -15,6 +15,8 @@ mod install;
 mod leftovers;
 mod membership;
 mod names;
+mod own_files;
+mod patches;
 mod plan_cluster;
 mod plan_fixes;
 mod plan_here;

@@ -16,6 +16,7 @@ use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
 use crate::membership::belongs_to_cluster;
+use crate::own_files;
 use crate::plan_fixes::ROUTE_UNIT;
 
 /// The unit and control group of all pods, where systemd is the cgroup driver.
@@ -265,6 +266,8 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
         names: [POD_SLICE, POD_CGROUP].map(str::to_owned).to_vec(),
     }));
     steps.extend(footprint::network_state());
+    let placed = existing.placed_files.iter();
+    steps.extend(placed.map(|path| own_files::withdrawal(path)));
     steps.extend(footprint::node_files(spec, host.role));
     steps.extend(footprint::network_files());
     // The route that `preflight --fix` may have added goes with its unit.
@@ -289,6 +292,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
         paths::PENDING_DIR,
         paths::CLUSTER_FILE,
         paths::BLOB_DIR,
+        paths::PLACED_FILES,
         paths::RUNTIME_MARKER,
         paths::CLUSTER_MARKER,
         paths::BEFORE_DIR,

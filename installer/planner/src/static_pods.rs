@@ -8,6 +8,7 @@ use slipway_api::{Phase, Step, StepId, paths};
 use crate::builder::PlanBuilder;
 use crate::components::startup_timeout;
 use crate::install::runtime_socket;
+use crate::own_files::OwnFile;
 use crate::plan_cluster::HostInput;
 
 /// A component and what it reads when it starts, by kubeadm's names of
@@ -53,16 +54,24 @@ const SCHEDULER: Component = Component {
 /// names of certificates and kubeconfigs, and the components' of manifests.
 pub(crate) type Writers = BTreeMap<String, StepId>;
 
+/// What static Pods read when they start.
+pub(crate) struct PodFiles {
+    /// The steps that write it.
+    pub writers: Writers,
+    /// The user's own files that are mounted, by component.
+    pub own: BTreeMap<&'static str, Vec<OwnFile>>,
+}
+
 /// Adds etcd and the API server, and returns their steps.
 pub(crate) fn add_api_server(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-    writers: &Writers,
+    files: &PodFiles,
     kubelet: &StepId,
 ) -> Vec<StepId> {
-    let etcd = add(builder, input, writers, &ETCD, kubelet);
+    let etcd = add(builder, input, files, &ETCD, kubelet);
     let before = etcd.as_ref().unwrap_or(kubelet);
-    let api_server = add(builder, input, writers, &API_SERVER, before);
+    let api_server = add(builder, input, files, &API_SERVER, before);
     etcd.into_iter().chain(api_server).collect()
 }
 
@@ -70,11 +79,11 @@ pub(crate) fn add_api_server(
 pub(crate) fn add_its_clients(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-    writers: &Writers,
+    files: &PodFiles,
     api_server: &StepId,
 ) {
     for component in [&CONTROLLER_MANAGER, &SCHEDULER] {
-        add(builder, input, writers, component, api_server);
+        add(builder, input, files, component, api_server);
     }
 }
 
@@ -82,10 +91,11 @@ pub(crate) fn add_its_clients(
 fn add(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-    writers: &Writers,
+    files: &PodFiles,
     component: &Component,
     needs: &StepId,
 ) -> Option<StepId> {
+    let writers = &files.writers;
     let manifest = writers.get(component.name)?;
     let read = component
         .reads
@@ -93,9 +103,12 @@ fn add(
         .filter(|name| writers.contains_key(**name));
     let mut after: Vec<StepId> = vec![manifest.clone()];
     after.extend(read.clone().map(|name| writers[*name].clone()));
+    let own = files.own.get(component.name).map_or(&[][..], Vec::as_slice);
+    after.extend(own.iter().map(|(id, _)| id.clone()));
+    let own = own.iter().map(|(_, path)| path.clone());
     let step = EnsureStaticPod {
         name: component.name.to_owned(),
-        files: read.map(|name| file(name)).collect(),
+        files: read.map(|name| file(name)).chain(own).collect(),
         socket: runtime_socket(input),
         timeout_seconds: u64::from(startup_timeout(input.spec)),
     };

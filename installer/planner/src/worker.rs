@@ -4,14 +4,16 @@ use slipway_api::step::{
     Condition, EnsureKubeletClient, EnsureKubeletServing, EnsureUnit, FetchFile, MarkNode,
     PublicFile, WaitFor, WriteFile,
 };
-use slipway_api::{Cni, Phase, Role, Sha256Digest, Step, StepId, paths};
-use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig};
+use slipway_api::{Cni, PatchTarget, Phase, Role, Sha256Digest, Step, StepId, paths};
+use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig, named_paths};
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
 use crate::install::{Installed, add_images, add_install, runtime_socket};
 use crate::names::{api_url, service_address};
+use crate::own_files::{add_withdrawals, at_or_below};
+use crate::patches::with_patches;
 use crate::plan_cluster::HostInput;
 
 /// Adds a worker node; returns the step after which it is Ready.
@@ -47,6 +49,7 @@ pub(crate) fn add_worker(
         installed: &installed,
     };
     let kubelet = add_kubelet(builder, input, &start)?;
+    add_withdrawals(builder, input, std::slice::from_ref(&kubelet));
 
     let node = input.host.node_name().to_owned();
     let wait = |condition| {
@@ -60,7 +63,9 @@ pub(crate) fn add_worker(
     let registered = builder.add(first, Phase::NodeReady, registered, &[kubelet]);
     let mut before = registered;
     let taints = input.host.taints.clone().unwrap_or_default();
-    if !input.host.labels.is_empty() || !taints.is_empty() {
+    // A node that is there already may have marks that the file no longer has.
+    let is_node = input.facts.existing.kubelet_conf;
+    if is_node || !input.host.labels.is_empty() || !taints.is_empty() {
         let marks = MarkNode {
             node_name: node.clone(),
             labels: input.host.labels.clone(),
@@ -135,13 +140,16 @@ pub(crate) fn add_kubelet_files(
     let instance = KubeletInstanceConfig {
         container_runtime_endpoint: runtime_endpoint(input),
     };
+    let configuration = node_configuration(input)
+        .render()
+        .map_err(render("config.yaml"))?;
+    let target = PatchTarget::KubeletConfiguration;
+    let configuration = with_patches(input.spec, target, configuration)?;
+    let mut named = named_paths(&configuration).map_err(render("config.yaml"))?;
+    let values = input.host.kubelet_extra_args.iter().map(|(_, value)| value);
+    named.extend(values.filter(|value| value.starts_with('/')).cloned());
     let texts = [
-        (
-            paths::KUBELET_CONFIG,
-            node_configuration(input)
-                .render()
-                .map_err(render("config.yaml"))?,
-        ),
+        (paths::KUBELET_CONFIG, configuration),
         (
             paths::KUBELET_INSTANCE_CONFIG,
             instance.render().map_err(render("instance-config.yaml"))?,
@@ -154,6 +162,7 @@ pub(crate) fn add_kubelet_files(
         ),
     ];
     let mut files: Vec<(StepId, String)> = start.installed.kubelet_files.clone();
+    files.extend(at_or_below(&start.installed.own_files, &named));
     for (path, text) in texts {
         let step = Step::WriteFile(WriteFile::new(path, 0o644, text));
         let id = builder.add(host, Phase::KubeletStart, step, start.needs);

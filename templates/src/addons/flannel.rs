@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::address::is_ipv6;
+use crate::component_config_hash::component_config_hash;
 use crate::{TemplateError, engine};
 
 /// The UDP port of VXLAN that flannel and the Linux kernel use.
@@ -31,10 +32,12 @@ impl Flannel {
     ///
     /// Fails only where a template and its context disagree.
     pub fn render(&self) -> Result<String, TemplateError> {
+        let net_conf = format!("{:#}\n", self.net_conf());
         let context = json!({
             "image": self.image,
             "cni_plugin_image": self.cni_plugin_image,
-            "net_conf": format!("{:#}\n", self.net_conf()),
+            "config_hash": component_config_hash(&[&net_conf]),
+            "net_conf": net_conf,
         });
         engine::render("addons/flannel.yaml", &context)
     }

@@ -34,9 +34,11 @@ impl KubeProxy {
             &json!({ "server": self.server }),
         )?;
         let generated = self.config.overlay.is_none();
+        let hash = component_config_hash(&[&config, &kubeconfig]);
         let context = json!({
             "image": self.image,
-            "hash": generated.then(|| component_config_hash(&[&config, &kubeconfig])),
+            "config_hash": hash,
+            "hash": generated.then_some(&hash),
             "config": config,
             "kubeconfig": kubeconfig,
             "env": env_var::merged(&self.envs),

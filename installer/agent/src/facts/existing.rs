@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use slipway_api::{ExistingCluster, Leftovers, Sha256Digest, paths};
 use slipway_pki::{CertificateFacts, public_key_pin};
 
+use crate::placed_files::PlacedFiles;
 use crate::server::under;
 use crate::steps::count_chains;
 
@@ -45,6 +46,8 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
             .and_then(|pem| public_key_pin(pem).ok()),
         ca_sha256: authority.as_deref().map(Sha256Digest::of),
         node_name: node_name(root),
+        // The steps that touch them say why they cannot be read.
+        placed_files: PlacedFiles::load(root).map_or_else(|_| Vec::new(), PlacedFiles::into_paths),
         leftovers: gather_leftovers(root, is_member).await,
     }
 }

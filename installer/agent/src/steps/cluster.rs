@@ -101,7 +101,7 @@ pub(super) async fn check_marks(step: &MarkNode, context: &Context) -> Result<Ch
     }
     let missing = client(context, paths::ADMIN_CONF)
         .await?
-        .node_marks_missing(&step.node_name, &step.labels, &step.taints)
+        .node_marks_wrong(&step.node_name, &step.labels, &step.taints)
         .await
         .map_err(failed(format!("look at node {}", step.node_name)))?;
     Ok(needed((!missing.is_empty()).then(|| missing.join("; "))))

@@ -11,6 +11,7 @@ mod kubelet_certificates;
 mod links;
 mod mounts;
 mod namespaces;
+mod own_files;
 mod pods;
 mod removal;
 mod rules;
@@ -36,6 +37,8 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::RememberPaths(step) => removal::check_remembered(step, context),
         Step::EnsureDirectory(step) => files::check_directory(step, context),
         Step::WriteFile(step) => files::check_file(step, context),
+        Step::PlaceFile(step) => own_files::check_placed(step, context),
+        Step::WithdrawFile(step) => own_files::check_withdrawn(step, context),
         Step::InstallBlob(step) => files::check_blob(step, context),
         Step::UnpackArchive(step) => files::check_archive(step, context),
         Step::FetchFile(step) => files::check_fetch(step, context),
@@ -91,6 +94,8 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::RememberPaths(step) => removal::apply_remembered(step, context),
         Step::EnsureDirectory(step) => files::apply_directory(step, context),
         Step::WriteFile(step) => files::apply_file(step, context),
+        Step::PlaceFile(step) => own_files::apply_placed(step, context),
+        Step::WithdrawFile(step) => own_files::apply_withdrawn(step, context),
         Step::InstallBlob(step) => files::apply_blob(step, context),
         Step::UnpackArchive(step) => files::apply_archive(step, context),
         Step::FetchFile(step) => files::apply_fetch(step, context),

@@ -147,7 +147,8 @@ fn leftover(
     })
 }
 
-fn remove(path: &str, before: &Before, context: &Context) -> Result<(), AgentError> {
+/// Deletes what is at `path`, or puts back what was there before.
+pub(super) fn remove(path: &str, before: &Before, context: &Context) -> Result<(), AgentError> {
     let at = context.at(path);
     // Deleting must never reach into something that is mounted there.
     if let Some(mount) = mounts_below(&at)?.first() {

@@ -263,9 +263,7 @@ async fn nodes_are_marked_and_watched(api: &ApiClient, foreign: &kube::Client) {
         effect: TaintEffect::NoSchedule,
     }];
     assert_eq!(
-        api.node_marks_missing("w-1", &labels, &taints)
-            .await
-            .unwrap(),
+        api.node_marks_wrong("w-1", &labels, &taints).await.unwrap(),
         ["node w-1 is not registered"]
     );
     let nodes: Api<Node> = Api::all(foreign.clone());
@@ -278,7 +276,7 @@ async fn nodes_are_marked_and_watched(api: &ApiClient, foreign: &kube::Client) {
     assert_eq!(api.observe(&registered).await.unwrap(), Observation::Met);
 
     assert_eq!(
-        api.node_marks_missing("w-1", &labels, &taints)
+        api.node_marks_wrong("w-1", &labels, &taints)
             .await
             .unwrap()
             .len(),
@@ -287,7 +285,7 @@ async fn nodes_are_marked_and_watched(api: &ApiClient, foreign: &kube::Client) {
     assert!(api.mark_node("w-1", &labels, &taints).await.unwrap());
     assert!(!api.mark_node("w-1", &labels, &taints).await.unwrap());
     assert!(
-        api.node_marks_missing("w-1", &labels, &taints)
+        api.node_marks_wrong("w-1", &labels, &taints)
             .await
             .unwrap()
             .is_empty()
@@ -295,8 +293,20 @@ async fn nodes_are_marked_and_watched(api: &ApiClient, foreign: &kube::Client) {
     let marked = nodes.get("w-1").await.unwrap();
     assert_eq!(marked.metadata.labels.unwrap()["disk"], "ssd");
     // The API server adds the taint of a node that is not ready by itself.
-    let taints = marked.spec.unwrap().taints.unwrap();
-    assert!(taints.iter().any(|taint| taint.key == "foreign"));
+    let found = marked.spec.unwrap().taints.unwrap();
+    assert!(found.iter().any(|taint| taint.key == "foreign"));
+
+    // What the file no longer has goes, and nobody else's.
+    assert!(api.mark_node("w-1", &BTreeMap::new(), &[]).await.unwrap());
+    assert!(!api.mark_node("w-1", &BTreeMap::new(), &[]).await.unwrap());
+    let unmarked = nodes.get("w-1").await.unwrap();
+    let left: Vec<_> = unmarked.metadata.labels.unwrap().into_keys().collect();
+    assert!(left.contains(&"disk".to_owned()), "{left:?}");
+    assert!(!left.iter().any(|key| labels.contains_key(key)), "{left:?}");
+    let found = unmarked.spec.unwrap().taints.unwrap();
+    assert!(found.iter().any(|taint| taint.key == "foreign"));
+    assert!(!found.iter().any(|taint| taint.key == taints[0].key));
+    assert!(api.mark_node("w-1", &labels, &taints).await.unwrap());
 
     let ready = ApiCondition::NodeReady {
         node: "w-1".to_owned(),

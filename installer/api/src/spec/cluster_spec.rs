@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ClusterConfiguration, GoDuration, HostName, HostSpec, LocalText, Role, Subnets};
+use super::{
+    ClusterConfiguration, GoDuration, HostName, HostSpec, LocalText, Patches, Role, Subnets,
+};
 use crate::KubernetesVersion;
 
 /// A whole cluster as its file describes it, defaults filled in.
@@ -35,6 +37,8 @@ pub struct ClusterSpec {
     pub ignore_preflight_errors: Vec<String>,
     /// How long components may take to come up.
     pub timeouts: Timeouts,
+    /// Patches over what is rendered.
+    pub patches: Option<Patches>,
     /// kubeadm's `ClusterConfiguration` document, kubeadm's defaults filled in.
     pub cluster_configuration: ClusterConfiguration,
     /// The `KubeletConfiguration` document, laid over kubeadm's defaults.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::HostName;
+use super::{HostFile, HostName};
 use crate::Architecture;
 
 /// A host, and the node it is to become.
@@ -45,6 +45,8 @@ pub struct HostSpec {
     pub hostname_override: Option<String>,
     /// The processor architecture, where the file says it.
     pub architecture: Option<Architecture>,
+    /// Files that the host is given.
+    pub files: Vec<HostFile>,
 }
 
 impl HostSpec {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ClusterConfiguration, ClusterSpec, Cni, Endpoint, HostSpec, SshDefaults, Taint};
+use super::{
+    ClusterConfiguration, ClusterSpec, Cni, Endpoint, HostFile, HostSpec, SshDefaults, Taint,
+};
 
 /// Returns an example of a cluster file: the least that is needed, and all
 /// other fields as comments with their defaults.
@@ -76,6 +78,11 @@ fn spec_value(spec: &ClusterSpec) -> Value {
         json!({ "metricsServer": spec.addons.metrics_server }),
     );
     fields.set_if("bundle", spec.bundle.as_deref().map(path_text));
+    let patches = spec.patches.as_ref();
+    fields.set_if(
+        "patches",
+        patches.map(|patches| json!({ "directory": path_text(&patches.directory) })),
+    );
     fields.set("timeouts", json!(spec.timeouts));
     let ignored = spec.ignore_preflight_errors.clone();
     fields.set("ignorePreflightErrors", ignored);
@@ -141,7 +148,19 @@ fn host_value(host: &HostSpec) -> Value {
     fields.set("kubeletExtraArgs", arguments);
     fields.set_if("hostnameOverride", host.hostname_override.clone());
     fields.set_if("arch", host.architecture.map(|arch| arch.as_str()));
+    if !host.files.is_empty() {
+        let files: Vec<Value> = host.files.iter().map(file_value).collect();
+        fields.set("files", files);
+    }
     fields.into_value()
+}
+
+fn file_value(file: &HostFile) -> Value {
+    json!({
+        "src": path_text(&file.src),
+        "dest": file.dest,
+        "mode": format!("{:04o}", file.mode),
+    })
 }
 
 fn taint_value(taint: &Taint) -> Value {

@@ -46,7 +46,8 @@ impl PublishClusterInfo {
     pub const CA_PLACEHOLDER: &str = "the certificate of the cluster's CA";
 }
 
-/// Gives a node labels and taints; others are left alone.
+/// Gives a node labels and taints, and takes away those that it was given so
+/// earlier and that are not among them; nobody else's are touched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MarkNode {
     /// The node's name.

@@ -48,6 +48,29 @@ impl WriteFile {
     }
 }
 
+/// Writes a file of the user's, atomically, owned by root; missing parent
+/// folders are made with mode 0755.
+///
+/// The content may be a secret: the step has its digest, and the bytes come
+/// with the request to run it, past the plan and the journals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlaceFile {
+    /// The absolute path.
+    pub path: String,
+    /// The permission bits.
+    pub mode: u32,
+    /// The content's digest and size.
+    pub content: Blob,
+}
+
+/// Takes a file of the user's away again, or puts back what was there before
+/// it; empty folders that were made for it go too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WithdrawFile {
+    /// The absolute path.
+    pub path: String,
+}
+
 /// Installs an executable from the blob store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstallBlob {

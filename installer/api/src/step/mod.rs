@@ -16,7 +16,8 @@ pub use cluster::{
     ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
 };
 pub use files::{
-    EnsureDirectory, FetchFile, InstallBlob, PublicFile, RememberPaths, UnpackArchive, WriteFile,
+    EnsureDirectory, FetchFile, InstallBlob, PlaceFile, PublicFile, RememberPaths, UnpackArchive,
+    WithdrawFile, WriteFile,
 };
 pub use system::{EnsureStaticPod, EnsureUnit, ImportImage, LoadModules, SetSysctls};
 pub use teardown::{
@@ -37,6 +38,10 @@ pub enum Step {
     EnsureDirectory(EnsureDirectory),
     /// See [`WriteFile`].
     WriteFile(WriteFile),
+    /// See [`PlaceFile`].
+    PlaceFile(PlaceFile),
+    /// See [`WithdrawFile`].
+    WithdrawFile(WithdrawFile),
     /// See [`InstallBlob`].
     InstallBlob(InstallBlob),
     /// See [`UnpackArchive`].
@@ -113,6 +118,8 @@ impl Step {
             Self::RememberPaths(_)
             | Self::EnsureDirectory(_)
             | Self::WriteFile(_)
+            | Self::PlaceFile(_)
+            | Self::WithdrawFile(_)
             | Self::FetchFile(_)
             | Self::LoadModules(_)
             | Self::SetSysctls(_)
@@ -162,6 +169,8 @@ impl Step {
             Self::RememberPaths(_)
             | Self::EnsureDirectory(_)
             | Self::WriteFile(_)
+            | Self::PlaceFile(_)
+            | Self::WithdrawFile(_)
             | Self::InstallBlob(_)
             | Self::UnpackArchive(_)
             | Self::FetchFile(_)
@@ -201,6 +210,8 @@ impl Step {
             Self::RememberPaths(_) => "remember what is there before Slipway".to_owned(),
             Self::EnsureDirectory(step) => format!("make folder {}", step.path),
             Self::WriteFile(step) => format!("write {}", step.path),
+            Self::PlaceFile(step) => format!("put {} in place", step.path),
+            Self::WithdrawFile(step) => format!("take {} away again", step.path),
             Self::InstallBlob(step) => {
                 format!("install {} {} as {}", step.name, step.version, step.path)
             }

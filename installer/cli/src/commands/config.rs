@@ -5,14 +5,14 @@ use slipway_api::{Role, print_cluster, print_defaults};
 use crate::args::{ConfigCommand, Output};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
-use crate::session::load_spec;
+use crate::session::{Reading, load_spec};
 use crate::show;
 
 pub(crate) fn run(command: ConfigCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
         ConfigCommand::Print { config: None } => out!("{}", print_defaults()),
         ConfigCommand::Print { config } => {
-            let spec = load_spec(config.as_deref())?;
+            let spec = load_spec(config.as_deref(), Reading::Alone)?;
             match output {
                 Output::Text => out!("{}", print_cluster(&spec)),
                 Output::Json => {
@@ -21,7 +21,7 @@ pub(crate) fn run(command: ConfigCommand, output: Output) -> Result<ExitCode, Cl
             }
         }
         ConfigCommand::Validate { config } => {
-            let spec = load_spec(config.as_deref())?;
+            let spec = load_spec(config.as_deref(), Reading::Whole)?;
             let control_planes = spec.hosts_with_role(Role::ControlPlane).count();
             let workers = spec.hosts_with_role(Role::Worker).count();
             match output {

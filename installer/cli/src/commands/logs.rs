@@ -9,14 +9,14 @@ use crate::args::{LogsArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::session::{journal_folder, load_spec};
+use crate::session::{Reading, journal_folder, load_spec};
 use crate::show;
 use crate::this_machine::{self, host_error, unexpected};
 
 pub(crate) async fn run(args: LogsArgs, output: Output) -> Result<ExitCode, CliError> {
     let entries = match (&args.cluster.config, &args.host) {
         (Some(file), None) => {
-            let spec = load_spec(Some(file))?;
+            let spec = load_spec(Some(file), Reading::Alone)?;
             newest_journal(&journal_folder(), &spec.name)?.unwrap_or_default()
         }
         (Some(_), Some(name)) => {

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, Cli
             "name them with `--host NAME`, or take all of them with `--all`: the cluster ends then",
         ));
     }
-    let cluster = Cluster::load(&args.cluster).await?;
+    let cluster = Cluster::load_to_remove(&args.cluster).await?;
     let mut hosts = cluster.chosen_hosts(&args.host)?;
     let removal = Removal {
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),

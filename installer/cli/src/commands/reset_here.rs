@@ -150,6 +150,7 @@ mod tests {
                 nodes: nodes.iter().map(node).collect(),
                 certificates: Vec::new(),
                 unhealthy: Vec::new(),
+                configuration: None,
             }),
             ..Facts::default()
         }

@@ -183,6 +183,7 @@ fn answer(name: &str, request: &Request) -> Option<Reply> {
             nodes: Vec::new(),
             certificates: Vec::new(),
             unhealthy: Vec::new(),
+            configuration: None,
         };
         return Some(Reply::ClusterFacts { facts: Some(facts) });
     }

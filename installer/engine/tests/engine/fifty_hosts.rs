@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{
-    Arrival, CONTAINERD_VERSION, ClusterFacts, ClusterFile, ClusterSpec, HostFacts, HostName,
-    HostSpec, Listener, ListenerState, NodeFacts, Outcome, Probe, ProbeOutcome, RunId,
+    Arrival, CONTAINERD_VERSION, Check, ClusterFacts, ClusterFile, ClusterSpec, HostFacts,
+    HostName, HostSpec, Listener, ListenerState, NodeFacts, Outcome, Probe, ProbeOutcome, RunId,
     RuntimeFacts, Severity, Step, SyncLatency, paths,
 };
 use slipway_engine::{
@@ -159,8 +159,29 @@ fn script(fake: FakeHost, host: &HostSpec, spec: &ClusterSpec) -> FakeHost {
             let facts = cluster_facts(&seen);
             return Some(Ok(Reply::ClusterFacts { facts }));
         }
-        probed(request, &names).or_else(|| answer(request)).map(Ok)
+        let checked = || checked(request, &seen);
+        let reply = probed(request, &names).or_else(checked);
+        reply.or_else(|| answer(request)).map(Ok)
     })
+}
+
+/// Answers checks by what was applied; a node without marks needs none.
+fn checked(request: &Request, seen: &FakeHost) -> Option<Reply> {
+    let Request::CheckSteps { steps } = request else {
+        return None;
+    };
+    let applied = seen.applied_steps();
+    let is_plain = |step: &Step| matches!(step, Step::MarkNode(marks) if marks.labels.is_empty() && marks.taints.is_empty());
+    let checks = steps.iter().map(|(id, step)| {
+        let because = "not applied yet".to_owned();
+        let check = match is_plain(step) || applied.contains(step) {
+            true => Check::Satisfied,
+            false => Check::Needed { because },
+        };
+        (id.clone(), check)
+    });
+    let checks = checks.collect();
+    Some(Reply::Checks { checks })
 }
 
 /// Answers probes as hosts do that reach each other.
@@ -275,6 +296,7 @@ fn cluster_facts(seen: &FakeHost) -> Option<ClusterFacts> {
         nodes,
         certificates: Vec::new(),
         unhealthy: Vec::new(),
+        configuration: None,
     })
 }
 

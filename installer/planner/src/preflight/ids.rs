@@ -74,6 +74,8 @@ pub const IDS: &[&str] = &[
     "Leftovers",
     "ExternalEtcdVersion",
     "ExternalEtcdClientCertificates",
+    "NodeName",
+    "ClusterSettings",
     "KubernetesVersion",
     "VersionSkew",
     "IgnorePreflightErrors",

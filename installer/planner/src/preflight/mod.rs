@@ -21,6 +21,7 @@ mod reachability;
 mod resolver;
 mod resources;
 mod runtime;
+mod settled;
 mod system_verification;
 mod uniqueness;
 
@@ -123,6 +124,7 @@ pub fn check(
     reachability::check(spec, facts, &mut found);
     path_mtu::check(spec, facts, &mut found);
     cluster::check(spec, facts, &mut found);
+    settled::check(spec, facts, &mut found);
     ignore(spec, &mut found);
     found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     found

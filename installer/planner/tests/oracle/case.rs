@@ -1,9 +1,33 @@
 //! One cluster file, and what kubeadm must be told to make the same cluster.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
-use slipway_api::{ClusterFile, ClusterSpec};
+use slipway_api::{ClusterFile, ClusterSpec, LocalContent, LocalFiles};
 
 use crate::kubeadm::CRI_SOCKET;
+
+/// Where the cases lie.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/cases");
+
+/// What lies beside the cases.
+struct Beside;
+
+impl LocalFiles for Beside {
+    fn read(&self, path: &Path, _: u64) -> Result<LocalContent, String> {
+        let folder = Path::new(FOLDER).join(path);
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .expect("cases name folders only")
+            .map(|entry| entry.expect("the folder can be listed"))
+            .map(|entry| {
+                let bytes = std::fs::read(entry.path()).expect("the file can be read");
+                (entry.file_name().to_string_lossy().into_owned(), bytes)
+            })
+            .collect();
+        files.sort();
+        Ok(LocalContent::Folder(files))
+    }
+}
 
 /// One case.
 pub struct Case {
@@ -18,10 +42,10 @@ pub struct Case {
 impl Case {
     /// Returns all cases for a version.
     pub fn all(version: &str) -> Vec<Self> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/cases");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
+        let mut files: Vec<_> = std::fs::read_dir(FOLDER)
             .expect("the cases are there")
             .map(|entry| entry.expect("the folder can be listed").path())
+            .filter(|path| path.is_file())
             .collect();
         files.sort();
         assert!(files.len() > 5, "the cases are there");
@@ -36,7 +60,7 @@ impl Case {
     }
 
     fn read(name: &str, text: &str) -> Self {
-        let spec = ClusterFile::parse(text, name)
+        let spec = ClusterFile::parse_bytes(text.as_bytes(), name, Some(&Beside))
             .unwrap_or_else(|errors| panic!("{errors}"))
             .spec;
         let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
@@ -108,6 +132,10 @@ impl Case {
         });
         if let Some(taints) = &host.taints {
             init["nodeRegistration"]["taints"] = json!(taints);
+        }
+        if let Some(patches) = &spec.patches {
+            let directory = Path::new(FOLDER).join(&patches.directory);
+            init["patches"] = json!({ "directory": directory });
         }
         let components = self
             .documents

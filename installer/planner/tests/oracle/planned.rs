@@ -163,6 +163,11 @@ fn comparable(object: &Value) -> Value {
             }
         }
     }
+    // Ours alone: it makes new Pods when the configuration changes.
+    let template = object.pointer_mut("/spec/template/metadata/annotations");
+    if let Some(annotations) = template.and_then(Value::as_object_mut) {
+        annotations.remove("slipway.dev/config-hash");
+    }
     let hash = "/metadata/annotations/kubeadm.kubernetes.io~1component-config.hash";
     if let Some(hash) = object.pointer_mut(hash) {
         *hash = Value::from("covers each side's own text");

@@ -94,6 +94,8 @@ fn written(step: &Step) -> Vec<String> {
         Step::RememberPaths(_) => vec![paths::BEFORE_DIR.to_owned()],
         Step::EnsureDirectory(step) => vec![step.path.clone()],
         Step::WriteFile(step) => vec![step.path.clone()],
+        // The file itself is the user's, at a path of the user's.
+        Step::PlaceFile(_) => vec![paths::PLACED_FILES.to_owned()],
         Step::InstallBlob(step) => vec![step.path.clone()],
         Step::UnpackArchive(step) => {
             let member = |path: &str| {
@@ -148,6 +150,7 @@ fn written(step: &Step) -> Vec<String> {
         | Step::UnmountBelow(_)
         | Step::RemoveNamespaces(_)
         | Step::RemoveCgroups(_)
+        | Step::WithdrawFile(_)
         | Step::RemovePath(_)
         | Step::RemoveFiles(_)
         | Step::RemoveLinks(_)

@@ -1,6 +1,8 @@
 //! The planner from outside: plans as people read them, and preflight's verdicts.
 
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod local;

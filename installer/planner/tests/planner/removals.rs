@@ -2,7 +2,9 @@
 
 use crate::plans::{is_closed, left_out, lose, page, somebody_s_containerd};
 use crate::support::{bare_facts, manifest, spec};
-use slipway_api::{Check, ClusterFacts, Facts, HostState, Plan, PlannedStep, Role, Sha256Digest};
+use slipway_api::{
+    Check, ClusterFacts, Facts, HostFile, HostState, Plan, PlannedStep, Role, Sha256Digest,
+};
 use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
 
 /// Returns the facts after `slipway init`, with the API server up.
@@ -23,6 +25,7 @@ pub(crate) fn cluster_facts() -> Facts {
         nodes: Vec::new(),
         certificates: Vec::new(),
         unhealthy: Vec::new(),
+        configuration: None,
     });
     facts
 }
@@ -44,6 +47,31 @@ fn the_whole_cluster_is_removed_workers_first() {
     let first_on_cp = plan.steps.iter().find(|step| step.host.as_str() == "cp-1");
     let needs: Vec<_> = first_on_cp.unwrap().needs.iter().collect();
     assert_eq!(needs.len(), 2, "both workers are gone before: {needs:?}");
+}
+
+#[test]
+fn a_removal_takes_the_files_that_were_brought_and_no_others() {
+    let mut spec = spec();
+    let mut facts = cluster_facts();
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.placed_files = vec!["/etc/motd".to_owned()];
+    }
+    for host in &mut spec.hosts {
+        host.files.push(HostFile {
+            src: "issue".into(),
+            dest: "/etc/issue".to_owned(),
+            mode: 0o644,
+            content: None,
+        });
+    }
+    let plan = plan_removal(&spec, &facts, &removal_of(&ALL_HOSTS)).unwrap();
+    let page = page(&plan);
+    let withdrawals: Vec<_> = page.lines().filter(|line| line.contains("away")).collect();
+    assert_eq!(
+        withdrawals,
+        ["cleanup-node       w-1   take /etc/motd away again"]
+    );
+    assert!(!page.contains("/etc/issue"), "{page}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::host::HostDraft;
 use super::kubeadm::KubeadmDraft;
 use super::names::is_subdomain;
 use super::networking::NetworkingDraft;
+use super::patches::read_patches;
 use super::problems::{Located, Place, Problems, excerpt};
 use super::runtime::{read_addons, read_runtime};
 use super::schema::{FILE, METADATA, SPEC, SSH};
@@ -17,7 +18,8 @@ use super::ssh::read_connection;
 use super::timeouts::read_timeouts;
 use super::value::Value;
 use crate::spec::{
-    Addons, ClusterConfiguration, ClusterSpec, Endpoint, LocalFiles, Runtime, SshDefaults, Timeouts,
+    Addons, ClusterConfiguration, ClusterSpec, Endpoint, LocalFiles, Patches, Runtime, SshDefaults,
+    Timeouts,
 };
 use crate::{KubernetesVersion, Release, SUPPORTED_MINORS};
 
@@ -42,6 +44,7 @@ pub(super) struct ClusterDraft {
     /// What kubeadm's own document says.
     pub kubeadm: ClusterConfiguration,
     timeouts: Timeouts,
+    patches: Option<Patches>,
     name: Option<String>,
     addons: Addons,
     bundle: Option<PathBuf>,
@@ -68,8 +71,6 @@ impl ClusterDraft {
         let spec = file
             .required("spec", spec_help, problems)?
             .fields(&SPEC, problems)?;
-        let patches_help = "remove it: patches to static Pod manifests come in a later build";
-        spec.refuse_for_now("patches", patches_help, problems);
         let hosts_help = "write `hosts:` with a list of `{ name: cp-1, address: 192.0.2.11, role: control-plane }`";
         let hosts = spec.required("hosts", hosts_help, problems);
         let release = read_version(&spec, kubeadm, problems);
@@ -94,8 +95,11 @@ impl ClusterDraft {
                 .and_then(|ssh| ssh.fields(&SSH, problems))
                 .map(|ssh| read_connection(&ssh, problems))
                 .unwrap_or_default(),
-            hosts: read_hosts(hosts.as_ref(), hosts_help, problems),
+            hosts: read_hosts(hosts.as_ref(), hosts_help, files, problems),
             runtime: read_runtime(spec.optional("runtime").as_ref(), problems),
+            patches: spec
+                .optional("patches")
+                .and_then(|section| read_patches(&section, files, problems)),
             timeouts: read_timeouts(spec.optional("timeouts").as_ref(), problems),
             name,
             addons: read_addons(spec.optional("addons").as_ref(), problems),
@@ -121,6 +125,7 @@ impl ClusterDraft {
             bundle: self.bundle,
             ignore_preflight_errors: self.ignore_preflight_errors,
             timeouts: self.timeouts,
+            patches: self.patches,
             cluster_configuration: self.kubeadm,
             kubelet_configuration: None,
             kube_proxy_configuration: None,
@@ -239,7 +244,12 @@ fn report_incomplete_version(value: &Value<'_>, text: &str, error: &str, problem
     );
 }
 
-fn read_hosts(hosts: Option<&Value<'_>>, help: &str, problems: &mut Problems) -> Vec<HostDraft> {
+fn read_hosts(
+    hosts: Option<&Value<'_>>,
+    help: &str,
+    files: Option<&dyn LocalFiles>,
+    problems: &mut Problems,
+) -> Vec<HostDraft> {
     let Some(hosts) = hosts else {
         return Vec::new();
     };
@@ -251,7 +261,7 @@ fn read_hosts(hosts: Option<&Value<'_>>, help: &str, problems: &mut Problems) ->
     }
     items
         .iter()
-        .filter_map(|item| HostDraft::read(item, problems))
+        .filter_map(|item| HostDraft::read(item, files, problems))
         .collect()
 }
 

@@ -21,22 +21,22 @@ impl ClusterFile {
     /// The largest file that is read, in bytes: 1 MiB.
     pub const MAX_BYTES: usize = 1 << 20;
 
-    /// Parses the bytes of a file that messages call `origin`, and what `files`
-    /// has at the paths that it names.
+    /// Parses the bytes of a file that messages call `origin`, and what `files`,
+    /// if given, has at the paths that it names.
     ///
     /// # Errors
     /// As [`ClusterFile::parse`], for bytes that are not UTF-8, and for paths
     /// at which there is not what should be there.
-    pub fn parse_with(
+    pub fn parse_bytes(
         bytes: &[u8],
         origin: &str,
-        files: &dyn LocalFiles,
+        files: Option<&dyn LocalFiles>,
     ) -> Result<Self, SpecErrors> {
         if bytes.len() > Self::MAX_BYTES {
             return Err(SpecErrors::too_large(origin, bytes.len() as u64));
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) => Self::parse_text(text, origin, Some(files)),
+            Ok(text) => Self::parse_text(text, origin, files),
             Err(error) => Err(SpecErrors::not_utf8(origin, error.valid_up_to())),
         }
     }

@@ -64,15 +64,6 @@ impl<'a> Fields<'a> {
         }
         value
     }
-
-    /// Reports `name` as a field that this build does not act on.
-    pub fn refuse_for_now(&self, name: &str, help: &str, problems: &mut Problems) {
-        if let Some(entry) = self.entries.iter().find(|entry| entry.key == name) {
-            let place = self.place.field(entry.mark, name);
-            let message = format!("`{name}` is not supported by this build yet");
-            problems.report(&place, message, help);
-        }
-    }
 }
 
 /// Reports an unknown field; returns the field of the same mapping that was

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::address::{Address, no_node_ip, read_address, read_node_ips};
 use super::fields::Fields;
+use super::files::read_files;
 use super::kubelet_args::{Argument, read_kubelet_args};
 use super::names::{is_label_value, is_qualified_name, is_subdomain};
 use super::problems::{Located, Place, Problems, excerpt};
@@ -13,7 +14,9 @@ use super::ssh::read_connection;
 use super::tree::Content;
 use super::value::Value;
 use crate::Architecture;
-use crate::spec::{HostName, HostSpec, Role, SshDefaults, Taint, TaintEffect};
+use crate::spec::{
+    HostFile, HostName, HostSpec, LocalFiles, Role, SshDefaults, Taint, TaintEffect,
+};
 
 const NAME_HELP: &str = "use lower-case letters, digits, `-` and `.`: `name: cp-1`";
 const LABEL_HELP: &str = "at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit; a key may have `example.com/` before it";
@@ -41,17 +44,17 @@ pub(super) struct HostDraft {
     labels: BTreeMap<String, String>,
     taints: Option<Vec<Taint>>,
     architecture: Option<Architecture>,
+    files: Vec<HostFile>,
 }
 
 impl HostDraft {
     /// Reads a host.
-    pub fn read(value: &Value<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        value: &Value<'_>,
+        files: Option<&dyn LocalFiles>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let fields = value.fields(&HOST, problems)?;
-        fields.refuse_for_now(
-            "files",
-            "remove it, and bring the files onto the host yourself",
-            problems,
-        );
         let name = fields
             .required("name", NAME_HELP, problems)
             .and_then(|value| value.parse(NAME_HELP, problems));
@@ -91,6 +94,10 @@ impl HostDraft {
                 .optional("arch")
                 .and_then(|value| value.parse("write `arch: amd64` or `arch: arm64`", problems))
                 .map(|architecture| architecture.value),
+            files: fields
+                .optional("files")
+                .map(|value| read_files(&value, files, problems))
+                .unwrap_or_default(),
         })
     }
 
@@ -157,6 +164,7 @@ impl HostDraft {
                 .collect(),
             hostname_override: self.hostname_override.map(|name| name.value),
             architecture: self.architecture,
+            files: self.files,
         })
     }
 }

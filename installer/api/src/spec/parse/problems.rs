@@ -84,6 +84,12 @@ impl Problems {
         self.kept.is_empty()
     }
 
+    /// Returns the first error: its line, its message and its help.
+    pub fn first(&self) -> Option<(usize, &str, &str)> {
+        let first = self.kept.iter().min_by_key(|(place, ..)| place.mark)?;
+        Some((first.0.mark.line, &first.1, &first.2))
+    }
+
     /// Returns whether a further error would only be counted.
     pub fn is_full(&self) -> bool {
         self.kept.len() >= MAX_ERRORS

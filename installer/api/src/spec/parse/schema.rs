@@ -123,6 +123,24 @@ pub(super) static RUNTIME: Schema = Schema {
     synonyms: &[("criSocket", "socket"), ("mirrors", "registryMirrors")],
 };
 
+pub(super) static PATCHES: Schema = Schema {
+    place: "spec.patches",
+    fields: &["directory"],
+    synonyms: &[("folder", "directory"), ("path", "directory")],
+};
+
+pub(super) static FILE_OF_HOST: Schema = Schema {
+    place: "spec.hosts[].files[]",
+    fields: &["src", "dest", "mode"],
+    synonyms: &[
+        ("source", "src"),
+        ("from", "src"),
+        ("path", "dest"),
+        ("destination", "dest"),
+        ("permissions", "mode"),
+    ],
+};
+
 pub(super) static TIMEOUTS: Schema = Schema {
     place: "spec.timeouts",
     fields: &["controlPlaneComponentHealthCheck", "kubeletHealthCheck"],

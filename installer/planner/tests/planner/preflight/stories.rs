@@ -25,6 +25,75 @@ fn hosts_of_this_very_cluster_may_listen_and_hold_data() {
 }
 
 #[test]
+fn what_a_living_cluster_has_settled_is_not_changed() {
+    let spec = spec();
+    let facts = |configuration: serde_json::Value| {
+        let mut facts = crate::removals::cluster_facts();
+        let cluster = facts.cluster.as_mut().expect("there is one");
+        cluster.configuration = Some(configuration);
+        facts
+    };
+    let same = serde_json::json!({
+        "networking": {
+            "podSubnet": "10.244.0.0/16",
+            "serviceSubnet": "10.96.0.0/12",
+            "dnsDomain": "cluster.local",
+        },
+        "etcd": { "local": { "dataDir": "/var/lib/etcd" } },
+    });
+    let told = |configuration: &serde_json::Value| -> Vec<String> {
+        let found = preflight::check(&spec, &facts(configuration.clone()), None, &Scope::All);
+        let found = found.into_iter().filter(|it| it.id == "ClusterSettings");
+        found.map(|finding| finding.seen).collect()
+    };
+    assert_eq!(told(&same), [""; 0]);
+    for (pointer, value, seen) in [
+        (
+            "/networking/podSubnet",
+            "10.1.0.0/16",
+            "`podSubnet` is 10.1.0.0/16 in the cluster and 10.244.0.0/16 in the file",
+        ),
+        (
+            "/etcd/local/dataDir",
+            "/srv/etcd",
+            "`etcd.local.dataDir` is /srv/etcd in the cluster and /var/lib/etcd in the file",
+        ),
+    ] {
+        let mut other = same.clone();
+        *other.pointer_mut(pointer).expect("it is there") = value.into();
+        assert_eq!(told(&other), [seen]);
+    }
+    let mut none = same.clone();
+    none["networking"] = serde_json::json!({
+        "serviceSubnet": "10.96.0.0/12", "dnsDomain": "cluster.local",
+    });
+    assert_eq!(told(&none), [""; 0], "kubeadm made it without a pod subnet");
+    let external = serde_json::json!({
+        "networking": same["networking"],
+        "etcd": { "external": { "endpoints": ["https://a:2379"] } },
+    });
+    assert_eq!(told(&external).len(), 2);
+}
+
+#[test]
+fn a_node_keeps_its_name() {
+    let spec = spec();
+    let mut facts = crate::removals::cluster_facts();
+    change(&mut facts, "w-1", |host| {
+        host.existing.node_name = Some("w-1".into());
+    });
+    let named = |facts: &slipway_api::Facts| {
+        let found = preflight::check(&spec, facts, None, &Scope::All);
+        found.into_iter().filter(|it| it.id == "NodeName").count()
+    };
+    assert_eq!(named(&facts), 0);
+    change(&mut facts, "w-1", |host| {
+        host.existing.node_name = Some("old".into());
+    });
+    assert_eq!(named(&facts), 1);
+}
+
+#[test]
 fn cgroup_v1_is_a_warning_where_the_kubelet_is_told_to_bear_it() {
     let mut spec = spec();
     spec.kubelet_configuration = Some(serde_json::json!({ "failCgroupV1": false }));
@@ -273,6 +342,7 @@ fn a_node_whose_bridge_has_another_node_s_addresses_is_told() {
             nodes: vec![node(subnet)],
             certificates: Vec::new(),
             unhealthy: Vec::new(),
+            configuration: None,
         });
         assert_eq!(ids(&spec, &facts).len(), expected, "{subnet}");
     }
