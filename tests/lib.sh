@@ -57,10 +57,14 @@ fails() {
 # Succeeds if a command succeeds and prints a line that matches; shows it all.
 # Usage: prints PATTERN COMMAND…
 prints() {
-    local pattern=$1 output
+    local pattern=$1 output status=0
     shift
-    output=$("$@")
+    output=$("$@") || status=$?
     echo "$output"
+    if [ "$status" -ne 0 ]; then
+        echo "exit code $status"
+        return "$status"
+    fi
     if ! grep -qE -- "$pattern" <<<"$output"; then
         echo "nothing matches «$pattern»"
         return 1
