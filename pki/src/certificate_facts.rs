@@ -13,10 +13,13 @@ use crate::hex::to_hex;
 use crate::parsed_certificate::{
     certificates_from_pem, common_name, describe_public_key, parse_certificate,
 };
+use crate::pem::{CERTIFICATE, encode_pem};
 use crate::{CertificateProfile, NotBefore, PkiError, PrivateKey};
 
 const SERVER_AUTH: &str = "serverAuth";
 const CLIENT_AUTH: &str = "clientAuth";
+/// What the sentence begins with about something that a profile does not want.
+const SURPLUS: &str = "it has the unwanted";
 
 /// What one certificate says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,6 +125,40 @@ impl CertificateFacts {
         Ok(false)
     }
 
+    /// Returns whether the first certificate of `chain_pem` was issued below one of the authorities
+    /// in `authority_pem`: by it, or by an intermediate authority that stands behind the certificate
+    /// in the same text, as kubeadm accepts it. Dates are not looked at.
+    ///
+    /// # Errors
+    /// The errors of reading either text.
+    pub fn chain_leads_to(chain_pem: &str, authority_pem: &str) -> Result<bool, PkiError> {
+        let mut chain = certificates_from_pem(chain_pem)?;
+        let mut current = Self::from_der(&chain.remove(0))?;
+        loop {
+            if current.is_signed_by(authority_pem)? {
+                return Ok(true);
+            }
+            let mut issuer = None;
+            for (index, der) in chain.iter().enumerate() {
+                if current.is_signed_by(&encode_pem(CERTIFICATE, der))? {
+                    issuer = Some(index);
+                    break;
+                }
+            }
+            let Some(index) = issuer else {
+                return Ok(false);
+            };
+            // Each is taken once, so that a ring of authorities has an end.
+            current = Self::from_der(&chain.remove(index))?;
+        }
+    }
+
+    /// Returns whether this is a certificate authority's that may sign others.
+    pub fn may_sign(&self) -> bool {
+        let is_allowed = |usage: &String| usage == "keyCertSign";
+        self.is_ca && (self.key_usages.is_empty() || self.key_usages.iter().any(is_allowed))
+    }
+
     /// Returns the profile that this certificate was issued from, which is how kubeadm renews:
     /// what the old certificate says is kept.
     pub fn profile(&self) -> CertificateProfile {
@@ -182,6 +219,17 @@ impl CertificateFacts {
             differences.push("the certificate is an authority's and should not be".to_owned());
         }
         differences
+    }
+
+    /// Returns in plain words what `profile` wants and the certificate does not have, one sentence
+    /// each. What it has beyond that is its issuer's affair. Dates and keys are not looked at.
+    pub fn shortcomings(&self, profile: &CertificateProfile) -> Vec<String> {
+        let differences = self.difference_from(profile);
+        let is_surplus = |line: &String| line.starts_with(SURPLUS);
+        differences
+            .into_iter()
+            .filter(|line| !is_surplus(line))
+            .collect()
     }
 
     /// Reads a certificate as TLS carries it.
@@ -245,7 +293,7 @@ fn compare<T: Ord + Clone + ToString>(
     }
     let surplus: Vec<_> = actual.difference(&wanted).collect();
     if !surplus.is_empty() {
-        differences.push(format!("it has the unwanted {noun} {}", list(surplus)));
+        differences.push(format!("{SURPLUS} {noun} {}", list(surplus)));
     }
 }
 

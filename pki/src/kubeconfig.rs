@@ -16,7 +16,8 @@ pub struct Kubeconfig {
     pub cluster_name: String,
     /// URL of the API server.
     pub server: String,
-    /// Certificates of the authorities that the API server is checked against.
+    /// Certificates of the authorities that the API server is checked against; empty in a file
+    /// that waits for them, as kubeadm's `generate-csr` leaves it.
     pub ca_pem: String,
     /// Name of the user; with the cluster's it makes the context `user@cluster`.
     pub user_name: String,
@@ -41,6 +42,8 @@ pub enum Credentials {
         /// Path of the private key.
         client_key: String,
     },
+    /// A private key whose certificate is still to come, as kubeadm's `generate-csr` leaves it.
+    KeyAlone(Zeroizing<String>),
     /// A bearer token, as in `bootstrap-kubelet.conf`.
     Token(Zeroizing<String>),
 }
@@ -57,6 +60,7 @@ impl fmt::Debug for Credentials {
                 .field("client_certificate", client_certificate)
                 .field("client_key", client_key)
                 .finish(),
+            Self::KeyAlone(_) => f.write_str("KeyAlone([redacted])"),
             Self::Token(_) => f.write_str("Token([redacted])"),
         }
     }
@@ -74,6 +78,7 @@ impl Kubeconfig {
                 client_certificate,
                 client_key,
             } => User::files(client_certificate, client_key),
+            Credentials::KeyAlone(key_pem) => User::key_alone(key_pem),
             Credentials::Token(token) => User::token(token),
         };
         let document = KubeconfigDocument::new(

@@ -115,7 +115,7 @@ impl NamedCluster {
     fn new(name: &str, server: &str, ca_pem: &str) -> Self {
         Self {
             cluster: Cluster {
-                certificate_authority_data: Some(STANDARD.encode(ca_pem)),
+                certificate_authority_data: (!ca_pem.is_empty()).then(|| STANDARD.encode(ca_pem)),
                 server: server.to_owned(),
             },
             name: name.to_owned(),
@@ -148,6 +148,13 @@ impl User {
         Self {
             client_certificate: Some(client_certificate.to_owned()),
             client_key: Some(client_key.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn key_alone(key_pem: &str) -> Self {
+        Self {
+            client_key_data: Some(Zeroizing::new(STANDARD.encode(key_pem))),
             ..Self::default()
         }
     }

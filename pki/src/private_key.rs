@@ -95,6 +95,24 @@ impl PrivateKey {
         encode_pem(PUBLIC_KEY, &self.public_key_info()).to_string()
     }
 
+    /// Returns whether `public_pem` holds this key's public half, possibly among others as in an
+    /// `sa.pub` that still knows an older key; `None` if it holds no `PUBLIC KEY` (PKIX) to compare.
+    ///
+    /// # Errors
+    /// [`PkiError::PemDamaged`].
+    pub fn is_known_to(&self, public_pem: &str) -> Result<Option<bool>, PkiError> {
+        let blocks = parse_pem(public_pem)?;
+        let mut keys = blocks
+            .iter()
+            .filter(|block| block.label == PUBLIC_KEY)
+            .peekable();
+        if keys.peek().is_none() {
+            return Ok(None);
+        }
+        let own = self.public_key_info();
+        Ok(Some(keys.any(|block| block.der[..] == own[..])))
+    }
+
     /// Returns the key's algorithm, or `None` for an RSA key of a size that kubeadm does not make.
     pub fn algorithm(&self) -> Option<KeyAlgorithm> {
         match &*self.pair {

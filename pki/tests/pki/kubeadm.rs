@@ -53,7 +53,8 @@ pub fn control_plane_names() -> ControlPlaneNames {
     }
 }
 
-fn make_cluster(algorithm: KeyAlgorithm) -> Cluster {
+/// Makes them, all new.
+pub fn make_cluster(algorithm: KeyAlgorithm) -> Cluster {
     let names = control_plane_names();
     let now: Timestamp = NOW.parse().unwrap();
     let mut authorities: Vec<(CertificateName, CertificateAuthority)> = Vec::new();

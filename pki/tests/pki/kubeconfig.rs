@@ -155,3 +155,17 @@ fn debug_output_hides_keys_and_tokens() {
         assert!(!format!("{:?}", kubeconfig(credentials)).contains("secret"));
     }
 }
+
+#[test]
+fn a_file_that_waits_for_its_certificates_has_neither_and_cannot_be_used_yet() {
+    let waiting = Kubeconfig {
+        ca_pem: String::new(),
+        ..kubeconfig(Credentials::KeyAlone(Zeroizing::new("key".to_owned())))
+    };
+    let text = waiting.to_yaml().unwrap();
+    let expected = text_with_user("    client-key-data: a2V5\n")
+        .replace("    certificate-authority-data: YXV0aG9yaXR5\n", "");
+    assert_eq!(text.as_str(), expected);
+    let error = Kubeconfig::parse(&text).unwrap_err();
+    assert!(error.to_string().contains("certificate-authority-data"));
+}

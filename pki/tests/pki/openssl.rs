@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::common::{NOW, openssl, try_openssl};
+use crate::kubeadm::{ALGORITHMS, control_plane_names, make_cluster};
 use jiff::Timestamp;
 use slipway_pki::{
     AUTHORITY_VALIDITY, CERTIFICATE_VALIDITY, CertificateAuthority, CertificateFacts,
-    CertificateProfile, KeyAlgorithm, KubeconfigName, NotBefore, PkiError, PrivateKey,
-    certificate_request, kubelet_serving_profile, public_key_pin,
+    CertificateName, CertificateProfile, Credentials, KeyAlgorithm, Kubeconfig, KubeconfigName,
+    NotBefore, PkiError, PrivateKey, certificate_request, kubelet_serving_profile, public_key_pin,
 };
 use tempfile::TempDir;
 
@@ -366,5 +367,128 @@ fn the_pin_is_the_digest_that_kubeadms_documentation_computes() {
     assert_eq!(
         public_key_pin(authority.certificate_pem()).unwrap(),
         expected
+    );
+}
+
+#[test]
+fn openssl_verifies_every_certificate_of_a_control_plane_against_its_own_authority() {
+    for algorithm in ALGORITHMS {
+        let cluster = make_cluster(algorithm);
+        let directory = TempDir::new().unwrap();
+        let path = directory.path();
+        fs::create_dir(path.join("etcd")).unwrap();
+        for (name, certificate, _) in &cluster.certificates {
+            fs::write(path.join(name.certificate_path()), certificate).unwrap();
+        }
+        let mut leaves: Vec<(CertificateName, String, Vec<&str>)> = Vec::new();
+        for name in CertificateName::ALL {
+            let Some(signer) = name.signer() else {
+                continue;
+            };
+            let profile = name.profile(&control_plane_names()).unwrap();
+            let purposes = [
+                profile.server_auth.then_some("sslserver"),
+                profile.client_auth.then_some("sslclient"),
+            ];
+            let purposes = purposes.into_iter().flatten().collect();
+            leaves.push((signer, name.certificate_path(), purposes));
+        }
+        for (name, text) in &cluster.kubeconfigs {
+            let Credentials::Embedded { cert_pem, .. } =
+                Kubeconfig::parse(text).unwrap().credentials
+            else {
+                panic!("{name} has its certificate inside");
+            };
+            let file = format!("{}.crt", name.file_name());
+            fs::write(path.join(&file), cert_pem).unwrap();
+            leaves.push((CertificateName::Ca, file, vec!["sslclient"]));
+        }
+        assert_eq!(leaves.len(), 12);
+        let authorities = CertificateName::ALL
+            .into_iter()
+            .filter(|n| n.is_authority());
+        let authorities: Vec<_> = authorities.collect();
+        for (signer, leaf, purposes) in leaves {
+            for (authority, purpose) in authorities
+                .iter()
+                .flat_map(|authority| purposes.iter().map(move |purpose| (authority, purpose)))
+            {
+                let ca = authority.certificate_path();
+                let verify = format!(
+                    "verify -x509_strict -purpose {purpose} {} -CAfile {ca} {leaf}",
+                    at(NOW)
+                );
+                let (succeeded, output) = try_openssl(path, &verify);
+                assert_eq!(succeeded, *authority == signer, "{verify}: {output}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_certificate_of_an_intermediate_authority_leads_to_the_root_with_it_behind() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path();
+    let configuration = "[req]\nprompt=no\ndistinguished_name=dn\n[dn]\n[ext]\n\
+        basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\nkeyUsage=keyCertSign\n";
+    fs::write(path.join("ca.cnf"), configuration).unwrap();
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config ca.cnf";
+    openssl(
+        path,
+        &format!("req -x509 {key} -extensions ext -subj /CN=root -keyout root.key -out root.crt"),
+    );
+    openssl(
+        path,
+        &format!("req {key} -subj /CN=intermediate -keyout ca.key -out ca.csr"),
+    );
+    openssl(
+        path,
+        "x509 -req -in ca.csr -CA root.crt -CAkey root.key -CAcreateserial -days 30 \
+         -extfile ca.cnf -extensions ext -out ca.crt",
+    );
+    let read = |file: &str| fs::read_to_string(path.join(file)).unwrap();
+    let (root, intermediate) = (read("root.crt"), read("ca.crt"));
+    let authority = CertificateAuthority::load(&intermediate, &read("ca.key")).unwrap();
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let start = CertificateFacts::parse(&intermediate).unwrap().not_before;
+    let leaf = authority
+        .issue(&serving_profile(), &key, start, CERTIFICATE_VALIDITY)
+        .unwrap();
+    let other = authority_in(path, KeyAlgorithm::EcdsaP256);
+    let stranger = other.certificate_pem();
+    for (chain, authorities, expected) in [
+        (leaf.clone(), intermediate.as_str(), true),
+        (leaf.clone(), &root, false),
+        (format!("{leaf}{intermediate}"), &root, true),
+        (format!("{leaf}{stranger}{intermediate}"), &root, true),
+        (format!("{leaf}{intermediate}"), stranger, false),
+        (format!("{leaf}{intermediate}{root}"), stranger, false),
+    ] {
+        let leads = CertificateFacts::chain_leads_to(&chain, authorities).unwrap();
+        assert_eq!(leads, expected, "{chain}\n{authorities}");
+    }
+}
+
+#[test]
+fn only_what_a_certificate_lacks_is_a_shortcoming() {
+    let directory = TempDir::new().unwrap();
+    let authority = authority_in(directory.path(), KeyAlgorithm::EcdsaP256);
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let generous = CertificateProfile {
+        client_auth: true,
+        organizations: ["harbour", "system:nodes"].map(str::to_owned).to_vec(),
+        ..serving_profile()
+    };
+    let issued = authority
+        .issue(&generous, &key, now(), CERTIFICATE_VALIDITY)
+        .unwrap();
+    let facts = CertificateFacts::parse(&issued).unwrap();
+    assert!(!facts.difference_from(&serving_profile()).is_empty());
+    assert_eq!(facts.shortcomings(&serving_profile()), [""; 0]);
+    let mut wanted = serving_profile();
+    wanted.dns_sans.push("another.example".to_owned());
+    assert_eq!(
+        facts.shortcomings(&wanted),
+        ["it lacks the DNS name `another.example`"]
     );
 }

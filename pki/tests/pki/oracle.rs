@@ -2,10 +2,12 @@
 //! `SLIPWAY_KUBEADM_1_36`. With `SLIPWAY_WRITE_FIXTURES=1` the fixtures become what it says.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::common::NOW;
-use crate::kubeadm::{ALGORITHMS, Cluster, control_plane_names, describe, fixture_path};
+use crate::kubeadm::{
+    ALGORITHMS, Cluster, control_plane_names, describe, fixture_path, make_cluster,
+};
 use jiff::Timestamp;
 use slipway_pki::{
     CERTIFICATE_VALIDITY, CertificateAuthority, CertificateFacts, CertificateName, KeyAlgorithm,
@@ -61,13 +63,44 @@ fn what_kubeadm_wrote_is_taken_over_byte_for_byte() {
     }
 }
 
+#[test]
+fn kubeadm_takes_our_files_where_the_authorities_keys_are_elsewhere() {
+    for algorithm in ALGORITHMS {
+        let directory = tempfile::tempdir().unwrap();
+        let pki = directory.path().join("pki");
+        write_configuration(directory.path(), algorithm);
+        std::fs::create_dir_all(pki.join("etcd")).unwrap();
+        let cluster = make_cluster(algorithm);
+        for (name, certificate, key) in &cluster.certificates {
+            std::fs::write(pki.join(name.certificate_path()), certificate).unwrap();
+            if !name.is_authority() {
+                std::fs::write(pki.join(name.key_path()), key).unwrap();
+            }
+        }
+        for (name, text) in &cluster.kubeconfigs {
+            std::fs::write(directory.path().join(name.file_name()), text).unwrap();
+        }
+        let kubeconfigs = "init phase kubeconfig all --config kubeadm.yaml --kubeconfig-dir .";
+        run_kubeadm(directory.path(), kubeconfigs);
+        for (name, text) in &cluster.kubeconfigs {
+            let found = std::fs::read_to_string(directory.path().join(name.file_name()));
+            assert_eq!(found.unwrap(), *text, "{name} is left alone");
+        }
+        // That kubeadm looked at them at all:
+        std::fs::remove_file(directory.path().join("scheduler.conf")).unwrap();
+        let output = kubeadm(directory.path(), kubeconfigs);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && errors.contains("scheduler.conf"),
+            "{errors}"
+        );
+    }
+}
+
 fn ask_kubeadm(algorithm: KeyAlgorithm) -> Cluster {
     let directory = tempfile::tempdir().unwrap();
     let pki = directory.path().join("pki");
-    let configuration = include_str!("../fixtures/kubeadm.yaml")
-        .replace("CERTIFICATES_DIR", pki.to_str().unwrap())
-        .replace("ENCRYPTION_ALGORITHM", algorithm.as_str());
-    std::fs::write(directory.path().join("kubeadm.yaml"), configuration).unwrap();
+    write_configuration(directory.path(), algorithm);
     run_kubeadm(
         directory.path(),
         "init phase certs all --config kubeadm.yaml",
@@ -91,14 +124,26 @@ fn ask_kubeadm(algorithm: KeyAlgorithm) -> Cluster {
     }
 }
 
+fn write_configuration(directory: &Path, algorithm: KeyAlgorithm) {
+    let pki = directory.join("pki");
+    let configuration = include_str!("../fixtures/kubeadm.yaml")
+        .replace("CERTIFICATES_DIR", pki.to_str().unwrap())
+        .replace("ENCRYPTION_ALGORITHM", algorithm.as_str());
+    std::fs::write(directory.join("kubeadm.yaml"), configuration).unwrap();
+}
+
 fn run_kubeadm(directory: &Path, arguments: &str) {
+    let output = kubeadm(directory, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "kubeadm {arguments}:\n{errors}");
+}
+
+fn kubeadm(directory: &Path, arguments: &str) -> Output {
     let kubeadm = std::env::var_os(VARIABLE)
         .unwrap_or_else(|| panic!("{VARIABLE} must be the path of kubeadm 1.36.3"));
-    let output = Command::new(kubeadm)
+    Command::new(kubeadm)
         .args(arguments.split_whitespace())
         .current_dir(directory)
         .output()
-        .unwrap_or_else(|error| panic!("{VARIABLE} is not a program: {error}"));
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "kubeadm {arguments}:\n{errors}");
+        .unwrap_or_else(|error| panic!("{VARIABLE} is not a program: {error}"))
 }
