@@ -141,7 +141,7 @@ impl AgentError {
     }
 
     /// Returns the failure that travels to the workstation and into journals.
-    pub(crate) fn failure(&self) -> Failure {
+    pub fn failure(&self) -> Failure {
         let mut failure = Failure::of(self);
         failure.help = self.help();
         if let Self::TimedOut { log_tail, .. } = self {

@@ -2,6 +2,7 @@
 
 mod before;
 mod blob_store;
+mod certificate_requests;
 mod cluster;
 mod command;
 pub mod containerd;
@@ -27,5 +28,6 @@ mod stored_cluster;
 mod tidy;
 mod tokens;
 
+pub use certificate_requests::write_certificate_requests;
 pub use error::AgentError;
 pub use server::serve;

@@ -1,5 +1,6 @@
 //! What hosts and cluster are like right now.
 
+mod authority_facts;
 mod kernel_options;
 mod leftovers;
 mod resolver;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use authority_facts::AuthorityFacts;
 pub use kernel_options::{KERNEL_OPTIONS, KernelOption};
 pub use leftovers::Leftovers;
 pub use resolver::ResolverFacts;
@@ -263,14 +265,28 @@ pub struct ExistingCluster {
     pub ca_pin: Option<String>,
     /// The digest of the cluster CA's file.
     pub ca_sha256: Option<crate::Sha256Digest>,
+    /// The authorities and the service account key pair that are there, whole or in part.
+    #[serde(default)]
+    pub authorities: Vec<AuthorityFacts>,
     /// The name inside the kubelet's client certificate, without `system:node:`.
     pub node_name: Option<String>,
     /// The user's files that Slipway brought here, as absolute paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placed_files: Vec<String>,
+    /// Whether the cluster CA signed the certificate that the kubelet serves with.
+    #[serde(default)]
+    pub has_signed_serving: bool,
     /// What pods' networks leave behind, or use where there is a cluster.
     #[serde(default)]
     pub leftovers: Leftovers,
+}
+
+impl ExistingCluster {
+    /// Returns whether the authority of kubeadm's name is there without its key.
+    pub fn has_external(&self, name: &str) -> bool {
+        let is_meant = |it: &&AuthorityFacts| it.name == name && it.is_external();
+        self.authorities.iter().any(|it| is_meant(&it))
+    }
 }
 
 /// A cluster's facts, seen from a control-plane host.

@@ -32,9 +32,9 @@ pub use blob::Blob;
 pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageBlob};
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};
 pub use facts::{
-    CertificateSummary, ClusterFacts, Disk, ExistingCluster, Facts, HostFacts, HostState,
-    KERNEL_OPTIONS, KernelOption, KubeletFacts, Leftovers, Link, Listener, NodeFacts, Package,
-    ResolverFacts, Route, RuntimeFacts, SelinuxFacts, SoftwareFacts,
+    AuthorityFacts, CertificateSummary, ClusterFacts, Disk, ExistingCluster, Facts, HostFacts,
+    HostState, KERNEL_OPTIONS, KernelOption, KubeletFacts, Leftovers, Link, Listener, NodeFacts,
+    Package, ResolverFacts, Route, RuntimeFacts, SelinuxFacts, SoftwareFacts,
 };
 pub use failure::Failure;
 pub use file_content::FileContent;
@@ -47,7 +47,7 @@ pub use phase::Phase;
 pub use plan::{Check, Plan, PlannedStep, StepId};
 pub use probe::{
     Arrival, ClockOffset, HostProbes, ListenerState, Probe, ProbeListener, ProbeOutcome,
-    SyncLatency, Transport,
+    SyncLatency, Transport, UnfitFile,
 };
 pub use release::{
     CNI_PLUGINS_VERSION, CONTAINERD_VERSION, FLANNEL_VERSION, METRICS_SERVER_VERSION, RUNC_VERSION,

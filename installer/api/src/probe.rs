@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::step::{EnsureCertificate, EnsureKubeconfig};
 use crate::{Disk, Failure, HostName};
 
 /// A transport protocol.
@@ -98,6 +99,15 @@ pub enum Probe {
         /// Their absolute paths.
         paths: Vec<String>,
     },
+    /// Judges certificates and kubeconfigs that somebody else issued.
+    JudgeGiven {
+        /// The certificates below /etc/kubernetes/pki.
+        certificates: Vec<EnsureCertificate>,
+        /// The kubeconfigs in /etc/kubernetes.
+        kubeconfigs: Vec<EnsureKubeconfig>,
+        /// The pin of the cluster CA, for hosts that do not have it yet.
+        ca_pin: Option<String>,
+    },
     /// Asks somebody else's etcd for its version.
     AskEtcdVersion {
         /// The URL.
@@ -153,6 +163,11 @@ pub enum ProbeOutcome {
         /// Their paths.
         paths: Vec<String>,
     },
+    /// What is wrong with files that somebody else issued.
+    Unfit {
+        /// The files.
+        files: Vec<UnfitFile>,
+    },
     /// The version that etcd tells.
     EtcdVersion {
         /// The version: `3.5.24`.
@@ -165,6 +180,18 @@ pub enum ProbeOutcome {
         /// Why.
         reason: String,
     },
+}
+
+/// A file that somebody else issued and that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnfitFile {
+    /// Its path.
+    pub path: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// Whether it serves all the same.
+    pub is_usable: bool,
 }
 
 /// How long small writes took to be on disk.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use slipway_api::{Architecture, HostName, KubernetesVersion, paths};
 
-use crate::local_args::{InitArgs, JoinArgs};
+use crate::local_args::{InitArgs, JoinArgs, NodeArgs, ShapeArgs};
 
 /// Kubernetes on your own machines: a plan you can read first, one command for all hosts.
 #[derive(Debug, Parser)]
@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Print the administrator's kubeconfig.
     Kubeconfig(KubeconfigArgs),
+    /// Keys and requests for certificates that somebody else issues.
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Look at cluster files.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -262,6 +265,43 @@ pub(crate) struct KubeconfigArgs {
     /// Write it to this file, readable by you only, instead of stdout.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Write keys and certificate signing requests for a control plane whose CA's
+    /// key is elsewhere, as kubeadm does.
+    ///
+    /// Each certificate's request stands beside its key, each kubeconfig's beside
+    /// the file, which has a key inside and neither certificate nor CA yet.
+    GenerateCsr(Box<GenerateCsrArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateCsrArgs {
+    /// The cluster file; without one, this machine's cluster to be.
+    #[arg(
+        short = 'f',
+        long = "config",
+        visible_alias = "file",
+        env = "SLIPWAY_CONFIG",
+        value_name = "FILE"
+    )]
+    pub config: Option<PathBuf>,
+    /// The host of the file; by default its first control-plane host. For a worker
+    /// there is kubelet.conf alone.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pub host: Option<HostName>,
+    /// Where keys and requests of certificates go.
+    #[arg(long, value_name = "DIR", default_value = slipway_api::paths::PKI_DIR)]
+    pub cert_dir: PathBuf,
+    /// Where kubeconfigs and their requests go.
+    #[arg(long, value_name = "DIR", default_value = slipway_api::paths::KUBERNETES_DIR)]
+    pub kubeconfig_dir: PathBuf,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    #[command(flatten)]
+    pub node: NodeArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -132,12 +132,12 @@ impl JoinArgs {
     }
 }
 
-impl InitArgs {
-    /// Refuses flags that a file would contradict.
+impl ShapeArgs {
+    /// Refuses these flags, and the host's, which a file would contradict.
     ///
     /// # Errors
     /// The first such flag that is given.
-    pub fn refuse_beside_file(&self) -> Result<(), CliError> {
+    pub fn refuse_beside_file(&self, node: &NodeArgs) -> Result<(), CliError> {
         let ShapeArgs {
             kubernetes_version,
             apiserver_advertise_address,
@@ -145,7 +145,7 @@ impl InitArgs {
             pod_network_cidr,
             service_cidr,
             service_dns_domain,
-        } = &self.shape;
+        } = self;
         let given = [
             (
                 kubernetes_version.is_some(),
@@ -177,12 +177,8 @@ impl InitArgs {
                 "--service-dns-domain",
                 "networking.dnsDomain",
             ),
-            (self.node.node_name.is_some(), "--node-name", "hosts[].name"),
-            (
-                self.node.cri_socket.is_some(),
-                "--cri-socket",
-                "runtime.socket",
-            ),
+            (node.node_name.is_some(), "--node-name", "hosts[].name"),
+            (node.cri_socket.is_some(), "--cri-socket", "runtime.socket"),
         ];
         match given.into_iter().find(|(is_given, ..)| *is_given) {
             None => Ok(()),

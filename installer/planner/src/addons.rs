@@ -182,7 +182,7 @@ pub(crate) fn add_addons(
         };
         add("flannel", flannel.render())?;
     }
-    if spec.addons.metrics_server {
+    if has_metrics_server(input) {
         let metrics = MetricsServer {
             image: Release::metrics_server_image().to_string(),
             replicas: 1,
@@ -193,6 +193,13 @@ pub(crate) fn add_addons(
         done.extend(add_network_manifests(builder, input, manifests, needs)?);
     }
     Ok(done)
+}
+
+/// Returns whether metrics-server is installed. It believes only kubelets whose
+/// serving certificates the cluster's CA signed.
+fn has_metrics_server(input: &HostInput<'_>) -> bool {
+    let is_believed = !input.has_external_ca || input.facts.existing.has_signed_serving;
+    input.spec.addons.metrics_server && is_believed
 }
 
 /// Adds the user's own network, one path after the other: a later one may hold
@@ -224,7 +231,7 @@ pub(crate) fn add_addon_waits(builder: &mut PlanBuilder, input: &HostInput<'_>, 
     if input.spec.networking.cni == Cni::None {
         return;
     }
-    let metrics_server = input.spec.addons.metrics_server.then_some("metrics-server");
+    let metrics_server = has_metrics_server(input).then_some("metrics-server");
     let coredns = (!input.spec.cluster_configuration.dns.disabled).then_some("coredns");
     for name in coredns.into_iter().chain(metrics_server) {
         let condition = Condition::DeploymentAvailable {

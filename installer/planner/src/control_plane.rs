@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use slipway_api::step::{
-    ApplyObjects, Condition, EnsureAuthority, EnsureCertificate, EnsureDirectory, EnsureKubeconfig,
-    EnsureServiceAccountKey, MarkNode, WaitFor, WriteFile,
+    ApplyObjects, Condition, EnsureAuthority, EnsureDirectory, EnsureServiceAccountKey, MarkNode,
+    WaitFor, WriteFile,
 };
 use slipway_api::{
     Cni, Etcd, ExtraArg, PatchTarget, Phase, Step, StepId, Taint, TaintEffect, paths,
@@ -17,9 +17,10 @@ use slipway_templates::{
 use crate::PlanError;
 use crate::addons::{add_addons, add_cluster_configuration};
 use crate::builder::PlanBuilder;
+use crate::certificate_recipes::{CertificateRecipes, authority_of};
 use crate::components::{arguments, environment, options, startup_timeout};
 use crate::install::{Installed, add_images, add_install};
-use crate::names::{API_PORT, api_url, control_plane_names, local_api_url};
+use crate::names::{API_PORT, local_api_url};
 use crate::own_files::{add_withdrawals, at_or_below};
 use crate::patches::with_patches;
 use crate::plan_cluster::HostInput;
@@ -34,17 +35,6 @@ pub(crate) const COMPONENT_TIMEOUT: u64 = 240;
 const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 /// The label that keeps cloud load balancers from sending traffic to control-plane nodes.
 const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
-
-/// The certificates that kubeadm makes beside the authorities, in its order.
-const CERTIFICATES: [&str; 7] = [
-    "apiserver",
-    "apiserver-kubelet-client",
-    "front-proxy-client",
-    "etcd-server",
-    "etcd-peer",
-    "etcd-healthcheck-client",
-    "apiserver-etcd-client",
-];
 
 /// The steps of a control-plane node that others wait for.
 pub(crate) struct ControlPlaneSteps {
@@ -141,18 +131,18 @@ fn add_certificates(
 ) -> Writers {
     let host = &input.host.name;
     let configuration = &input.spec.cluster_configuration;
+    let existing = &input.facts.existing;
     let algorithm = configuration.encryption_algorithm.clone();
-    let validity_seconds = configuration.certificate_validity_period.as_secs();
     let has_etcd = matches!(configuration.etcd, Etcd::Local(_));
-    let is_wanted = |name: &&str| has_etcd || !name.contains("etcd");
     let authorities: BTreeMap<&str, StepId> = ["ca", "front-proxy-ca", "etcd-ca"]
         .into_iter()
-        .filter(is_wanted)
+        .filter(|name| has_etcd || *name != "etcd-ca")
         .map(|name| {
             let step = EnsureAuthority {
                 name: name.to_owned(),
                 algorithm: algorithm.clone(),
                 validity_seconds: configuration.ca_certificate_validity_period.as_secs(),
+                is_external: existing.has_external(name),
             };
             (
                 name,
@@ -160,54 +150,30 @@ fn add_certificates(
             )
         })
         .collect();
-    let names = control_plane_names(
-        input.spec,
-        input.host,
-        input.release.kubelet_client_is_admin,
-    );
-    let mut writers = Writers::new();
-    for name in CERTIFICATES.into_iter().filter(|name| is_wanted(name)) {
-        let authority = match name {
-            "apiserver" | "apiserver-kubelet-client" => "ca",
-            "front-proxy-client" => "front-proxy-ca",
-            _ => "etcd-ca",
-        };
-        let step = Step::EnsureCertificate(EnsureCertificate {
-            name: name.to_owned(),
-            names: names.clone(),
-            algorithm: algorithm.clone(),
-            validity_seconds,
+    let recipes =
+        CertificateRecipes::of_control_plane(input.spec, input.host, input.release, |name| {
+            existing.has_external(name)
         });
-        let authority = authorities[authority].clone();
-        let id = builder.add_rerun(host, Phase::Certs, step, &[], &[authority]);
-        writers.insert(name.to_owned(), id);
+    let mut writers = Writers::new();
+    for step in recipes.certificates {
+        let name = step.name.clone();
+        let authority = [authorities[authority_of(&name)].clone()];
+        let step = Step::EnsureCertificate(step);
+        let id = builder.add_rerun(host, Phase::Certs, step, &[], &authority);
+        writers.insert(name, id);
     }
-    let key = EnsureServiceAccountKey {
-        algorithm: algorithm.clone(),
-    };
+    let key = EnsureServiceAccountKey { algorithm };
     let key = Step::EnsureServiceAccountKey(key);
     let key = builder.add(host, Phase::Certs, key, marked);
     writers.insert("sa".to_owned(), key);
-    let public = api_url(input.spec);
-    let local = local_api_url(input.host);
-    for (name, server) in [
-        ("admin", &public),
-        ("super-admin", &public),
-        ("controller-manager", &local),
-        ("scheduler", &local),
-    ] {
-        let step = Step::EnsureKubeconfig(EnsureKubeconfig {
-            name: name.to_owned(),
-            server: server.clone(),
-            cluster_name: configuration.cluster_name.clone(),
-            algorithm: algorithm.clone(),
-            validity_seconds,
-            // kubeadm advises to keep it somewhere else.
-            only_at_first: name == "super-admin",
-        });
+    // The kubelet's is looked at where the kubelet starts.
+    let kubeconfigs = recipes.kubeconfigs.into_iter();
+    for step in kubeconfigs.filter(|step| step.name != "kubelet") {
+        let name = step.name.clone();
         let authority = [authorities["ca"].clone()];
+        let step = Step::EnsureKubeconfig(step);
         let id = builder.add_rerun(host, Phase::Kubeconfig, step, &[], &authority);
-        writers.insert(name.to_owned(), id);
+        writers.insert(name, id);
     }
     let authorities = authorities.into_iter();
     writers.extend(authorities.map(|(name, id)| (name.to_owned(), id)));
@@ -247,7 +213,7 @@ fn add_manifests(
         pod_subnet: spec.networking.pod_subnet.to_string(),
         service_subnet,
         certificates_dir: paths::PKI_DIR.to_owned(),
-        signs_certificates: true,
+        signs_certificates: !input.has_external_ca,
         ca_certificate_directories,
         options: options(spec, &configuration.controller_manager),
     };

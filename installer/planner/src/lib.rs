@@ -6,9 +6,11 @@
 
 mod addons;
 mod builder;
+mod certificate_recipes;
 mod components;
 mod control_plane;
 mod error;
+mod external_ca;
 mod footprint;
 mod images;
 mod install;
@@ -28,6 +30,7 @@ mod static_pods;
 mod suit_machine;
 mod worker;
 
+pub use certificate_recipes::{CertificateRecipes, certificate_requests};
 pub use error::PlanError;
 pub use images::cluster_images;
 pub use plan_cluster::{Scope, plan_cluster};

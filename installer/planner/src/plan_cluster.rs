@@ -10,6 +10,7 @@ use crate::PlanError;
 use crate::addons::{add_addon_waits, add_cluster_file};
 use crate::builder::PlanBuilder;
 use crate::control_plane::add_control_plane;
+use crate::external_ca::has_external_ca;
 use crate::images::Images;
 use crate::worker::add_worker;
 
@@ -40,6 +41,8 @@ pub(crate) struct HostInput<'a> {
     pub facts: &'a HostFacts,
     pub release: &'a Release,
     pub manifest: &'a BundleManifest,
+    /// Whether the key of the cluster's CA is elsewhere.
+    pub has_external_ca: bool,
 }
 
 impl<'a> HostInput<'a> {
@@ -81,6 +84,7 @@ pub fn plan_cluster(
         facts: control_plane_facts,
         release: &release,
         manifest,
+        has_external_ca: has_external_ca(spec, facts),
     };
     if scope.includes(&first.name) {
         let steps = add_control_plane(&mut builder, &control_plane)?;

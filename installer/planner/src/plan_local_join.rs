@@ -125,6 +125,8 @@ pub fn plan_local_join(
         facts,
         release: &release,
         manifest,
+        // Where nobody signs, joining by token does not work, and nobody can tell from here.
+        has_external_ca: false,
     };
     let mut builder = PlanBuilder::default();
     add_joining(&mut builder, &input, discovered, node)?;

@@ -9,6 +9,7 @@ use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig, name
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
+use crate::certificate_recipes::given_kubelet;
 use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
 use crate::install::{Installed, add_images, add_install, runtime_socket};
 use crate::names::{api_url, service_address};
@@ -98,6 +99,14 @@ pub(crate) fn add_kubelet(
 ) -> Result<StepId, PlanError> {
     let host = &input.host.name;
     let phase = Phase::KubeletStart;
+    if input.has_external_ca {
+        // The kubelet makes its own serving certificate where none is given.
+        let given = given_kubelet(input.spec, input.host, start.server.clone());
+        let given = builder.add(host, phase, Step::EnsureKubeconfig(given), start.needs);
+        let mut files = add_kubelet_files(builder, input, start)?;
+        files.push((given, paths::KUBELET_CONF.to_owned()));
+        return Ok(add_kubelet_unit(builder, input, start.needs, files));
+    }
     let signer = input.spec.first_control_plane().name.clone();
     let node_name = input.host.node_name().to_owned();
     let configuration = &input.spec.cluster_configuration;

@@ -60,7 +60,7 @@ YAML
     scheduler_patch 3
     echo 'metadata: { annotations: { example.com/owner: harbour } }' >"$work/own/patches/kube-apiserver+merge.yaml"
     echo 'containerLogMaxSize: 21Mi' >"$work/own/patches/kubeletconfiguration.yaml"
-    "$slipway" config validate "$own"
+    "$slipway" config validate -f "$own"
 }
 policy() { # LEVEL
     printf '# %s\napiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{ level: %s }]\n' "$secret" "$1" >"$work/own/policy.yaml"

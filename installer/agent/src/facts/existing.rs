@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use slipway_api::{ExistingCluster, Leftovers, Sha256Digest, paths};
 use slipway_pki::{CertificateFacts, public_key_pin};
 
+use super::authorities::gather_authorities;
 use crate::placed_files::PlacedFiles;
 use crate::server::under;
 use crate::steps::count_chains;
@@ -45,9 +46,15 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
             .as_deref()
             .and_then(|pem| public_key_pin(pem).ok()),
         ca_sha256: authority.as_deref().map(Sha256Digest::of),
+        authorities: gather_authorities(root),
         node_name: node_name(root),
         // The steps that touch them say why they cannot be read.
         placed_files: PlacedFiles::load(root).map_or_else(|_| Vec::new(), PlacedFiles::into_paths),
+        has_signed_serving: authority.as_deref().is_some_and(|ca| {
+            let path = under(root, paths::KUBELET_PKI_DIR).join("kubelet.crt");
+            let chain = std::fs::read_to_string(path).unwrap_or_default();
+            CertificateFacts::chain_leads_to(&chain, ca).unwrap_or(false)
+        }),
         leftovers: gather_leftovers(root, is_member).await,
     }
 }

@@ -1,5 +1,6 @@
 //! Gathers a host's facts: reads, never changes.
 
+mod authorities;
 mod cgroups;
 mod existing;
 mod kernel;

@@ -271,7 +271,26 @@ mod tests {
     fn the_secret_is_what_kubeadm_makes() {
         let secret = token().to_secret();
         assert_eq!(secret.name_any(), "bootstrap-token-abcdef");
-        let expiry = &secret.data.unwrap()["expiration"].0;
+        assert_eq!(secret.namespace().as_deref(), Some("kube-system"));
+        let kind = secret.type_.as_deref();
+        assert_eq!(kind, Some("bootstrap.kubernetes.io/token"));
+        let data = secret.data.unwrap();
+        let text = |key: &str| String::from_utf8(data[key].0.clone()).unwrap();
+        // As `kubeadm init --dry-run` of 1.34, 1.35 and 1.36 shows it.
+        for (key, value) in [
+            (
+                "auth-extra-groups",
+                "system:bootstrappers:kubeadm:default-node-token",
+            ),
+            ("token-id", "abcdef"),
+            ("token-secret", "0123456789abcdef"),
+            ("usage-bootstrap-authentication", "true"),
+            ("usage-bootstrap-signing", "true"),
+        ] {
+            assert_eq!(text(key), value, "{key}");
+        }
+        assert_eq!(data.len(), 6, "and when it expires");
+        let expiry = &data["expiration"].0;
         // Go's RFC 3339 without fractions of a second.
         assert_eq!(expiry.len(), "2026-11-22T09:00:00Z".len());
     }

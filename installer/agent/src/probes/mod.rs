@@ -16,6 +16,7 @@ pub(crate) use listeners::OpenListeners;
 
 use crate::facts::space_below;
 use crate::server::under;
+use crate::steps::judge_given;
 
 /// How many probes of one host are tried at once.
 const AT_ONCE: usize = 128;
@@ -77,6 +78,11 @@ async fn run_probe(probe: &Probe, nonce: &str, from: &HostName, root: &Path) -> 
                 .cloned()
                 .collect(),
         },
+        Probe::JudgeGiven {
+            certificates,
+            kubeconfigs,
+            ca_pin,
+        } => judge_given(certificates, kubeconfigs, ca_pin.as_deref(), root),
         Probe::AskEtcdVersion {
             endpoint,
             ca_file,

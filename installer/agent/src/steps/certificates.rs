@@ -13,7 +13,9 @@ use slipway_pki::{
     Credentials, KeyAlgorithm, Kubeconfig, KubeconfigName, PkiError, PrivateKey,
 };
 
-use super::needed;
+use zeroize::Zeroizing;
+
+use super::{given, needed};
 use crate::context::Context;
 use crate::{AgentError, files};
 
@@ -28,8 +30,12 @@ pub(super) fn check_authority(
 ) -> Result<Check, AgentError> {
     let name = certificate_name(&step.name)?;
     let (certificate, key) = pair_paths(name, context);
-    let (Some(certificate), Some(key)) = (files::read_text(&certificate)?, files::read_text(&key)?)
-    else {
+    let certificate = files::read_text(&certificate)?;
+    let key = files::read_text(&key)?.map(Zeroizing::new);
+    if step.is_external && key.is_none() && certificate.is_some() {
+        return Ok(Check::Satisfied);
+    }
+    let (Some(certificate), Some(key)) = (certificate, key) else {
         return Ok(needed(Some("it is not there")));
     };
     CertificateAuthority::load(&certificate, &key).map_err(AgentError::pki(format!(
@@ -57,8 +63,12 @@ pub(super) fn apply_authority(step: &EnsureAuthority, context: &Context) -> Resu
     }
     let doing = format!("make certificate authority {}", step.name);
     let common_name = name.fixed_common_name().unwrap_or(&step.name);
-    let authority = algorithm(&step.algorithm)
-        .and_then(PrivateKey::generate)
+    // A run may have ended between the two files; a key that is there is never replaced.
+    let key = match files::read_text(&key_path)?.map(Zeroizing::new) {
+        Some(text) => PrivateKey::from_pem(&text),
+        None => algorithm(&step.algorithm).and_then(PrivateKey::generate),
+    };
+    let authority = key
         .and_then(|key| {
             let validity = Duration::from_secs(step.validity_seconds);
             CertificateAuthority::create(common_name, &key, Timestamp::now(), validity)
@@ -91,8 +101,18 @@ pub(super) fn apply_service_account(
     if public.exists() && private.exists() {
         return files::close(&private);
     }
+    if public.exists() && !private.exists() {
+        // Tokens that the other key signed must stay valid.
+        return Err(AgentError::Blocked {
+            message: format!("{} is there without its key", public.display()),
+            help: format!(
+                "put {} back, or take the public key away if no cluster uses it",
+                private.display()
+            ),
+        });
+    }
     let doing = "make the service account key pair";
-    let key = match files::read_text(&private)? {
+    let key = match files::read_text(&private)?.map(Zeroizing::new) {
         Some(text) => PrivateKey::from_pem(&text),
         None => algorithm(&step.algorithm).and_then(PrivateKey::generate),
     };
@@ -105,7 +125,12 @@ pub(super) fn check_certificate(
     step: &EnsureCertificate,
     context: &Context,
 ) -> Result<Check, AgentError> {
-    if let Some(because) = certificate_fault(step, context)? {
+    let fault = if step.is_external {
+        given::sentence(&given::unfit_certificate(step, context)?)
+    } else {
+        certificate_fault(step, context)?
+    };
+    if let Some(because) = fault {
         return Ok(needed(Some(because)));
     }
     let (_, key) = pair_paths(certificate_name(&step.name)?, context);
@@ -138,6 +163,10 @@ pub(super) fn apply_certificate(
 ) -> Result<(), AgentError> {
     let (name, profile) = certificate_profile(step)?;
     let (certificate_path, key_path) = pair_paths(name, context);
+    if step.is_external {
+        given::refuse(&given::unfit_certificate(step, context)?)?;
+        return files::close(&key_path);
+    }
     if certificate_fault(step, context)?.is_none() {
         return files::close(&key_path);
     }
@@ -163,7 +192,12 @@ pub(super) fn check_kubeconfig(
     if is_late && !path.exists() {
         return Ok(Check::Satisfied);
     }
-    match kubeconfig_fault(step, context)? {
+    let fault = if step.is_external {
+        given::sentence(&given::unfit_kubeconfig(step, None, context)?)
+    } else {
+        kubeconfig_fault(step, context)?
+    };
+    match fault {
         Some(because) => Ok(needed(Some(because))),
         None => Ok(needed(files::exposure(&path)?)),
     }
@@ -189,13 +223,13 @@ fn kubeconfig_fault(
             found.server, step.server
         )));
     }
-    if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
+    if !trusts(&found, authority.as_deref()) {
         return because("it trusts another certificate authority");
     }
     let Credentials::Embedded { cert_pem, key_pem } = &found.credentials else {
         return because("it has no certificate inside");
     };
-    let profile = name.profile("");
+    let profile = name.profile(&step.node_name);
     Ok(why_unfit(cert_pem, key_pem, authority.as_deref(), &profile))
 }
 
@@ -204,12 +238,16 @@ pub(super) fn apply_kubeconfig(
     context: &Context,
 ) -> Result<(), AgentError> {
     let name = kubeconfig_name(&step.name)?;
+    if step.is_external {
+        given::refuse(&given::unfit_kubeconfig(step, None, context)?)?;
+        return files::close(&kubeconfig_path(name, context));
+    }
     if kubeconfig_fault(step, context)?.is_none() {
         return files::close(&kubeconfig_path(name, context));
     }
     let authority = load_authority(CertificateName::Apiserver, context)?;
     let doing = || AgentError::pki(format!("write kubeconfig {}.conf", step.name));
-    let profile = name.profile("");
+    let profile = name.profile(&step.node_name);
     let validity = Duration::from_secs(step.validity_seconds);
     let key = algorithm(&step.algorithm)
         .and_then(PrivateKey::generate)
@@ -221,7 +259,7 @@ pub(super) fn apply_kubeconfig(
         cluster_name: step.cluster_name.clone(),
         server: step.server.clone(),
         ca_pem: authority.certificate_pem().to_owned(),
-        user_name: name.user_name(""),
+        user_name: name.user_name(&step.node_name),
         credentials: Credentials::Embedded {
             cert_pem,
             key_pem: key.to_pem(),
@@ -229,6 +267,14 @@ pub(super) fn apply_kubeconfig(
     };
     let text = kubeconfig.to_yaml().map_err(doing())?;
     files::write(&kubeconfig_path(name, context), SECRET, text.as_bytes())
+}
+
+/// Returns whether a kubeconfig trusts the cluster's CA: as for kubeadm, the first certificate in
+/// it is one of those in `ca.crt`, whatever else stands in either.
+pub(super) fn trusts(kubeconfig: &Kubeconfig, authority: Option<&str>) -> bool {
+    let trusted = CertificateFacts::parse(&kubeconfig.ca_pem);
+    let known = authority.map(CertificateFacts::parse_all);
+    matches!((trusted, known), (Ok(trusted), Some(Ok(known))) if known.contains(&trusted))
 }
 
 /// Returns why a certificate must be issued anew; none if it serves.
@@ -273,7 +319,7 @@ pub(super) fn load_authority(
     ))
 }
 
-pub(super) fn algorithm(text: &str) -> Result<KeyAlgorithm, PkiError> {
+pub(crate) fn algorithm(text: &str) -> Result<KeyAlgorithm, PkiError> {
     text.parse::<KeyAlgorithm>().map_err(PkiError::from)
 }
 
@@ -308,14 +354,15 @@ fn certificate_name(name: &str) -> Result<CertificateName, AgentError> {
     found.ok_or_else(|| AgentError::BadRequest(format!("`{name}` is no certificate of kubeadm's")))
 }
 
-fn kubeconfig_name(name: &str) -> Result<KubeconfigName, AgentError> {
+pub(crate) fn kubeconfig_name(name: &str) -> Result<KubeconfigName, AgentError> {
     let found = KubeconfigName::ALL
         .into_iter()
         .find(|known| known.phase_name() == name);
     found.ok_or_else(|| AgentError::BadRequest(format!("`{name}` is no kubeconfig of kubeadm's")))
 }
 
-fn certificate_profile(
+/// Returns a certificate's name, and what it is to say.
+pub(crate) fn certificate_profile(
     step: &EnsureCertificate,
 ) -> Result<(CertificateName, CertificateProfile), AgentError> {
     let name = certificate_name(&step.name)?;
@@ -345,11 +392,7 @@ mod tests {
     fn context(root: &Path) -> Context {
         let events = tokio::sync::mpsc::unbounded_channel().0;
         let context = Context::new(root, events, Attachment::default());
-        let step = EnsureAuthority {
-            name: "ca".to_owned(),
-            algorithm: "ECDSA-P256".to_owned(),
-            validity_seconds: 3600,
-        };
+        let step = ensure_authority("ca");
         apply_authority(&step, &context).unwrap();
         assert_eq!(check_authority(&step, &context).unwrap(), Check::Satisfied);
         context
@@ -360,9 +403,11 @@ mod tests {
             name: name.to_owned(),
             server: "https://192.0.2.11:6443".to_owned(),
             cluster_name: "kubernetes".to_owned(),
+            node_name: "cp-1".to_owned(),
             algorithm: "ECDSA-P256".to_owned(),
             validity_seconds: 3600,
             only_at_first: name == "super-admin",
+            is_external: false,
         }
     }
 
@@ -398,11 +443,7 @@ mod tests {
         let path = context.at("/etc/kubernetes/pki/ca.key");
         let before = std::fs::read(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let step = EnsureAuthority {
-            name: "ca".to_owned(),
-            algorithm: "ECDSA-P256".to_owned(),
-            validity_seconds: 3600,
-        };
+        let step = ensure_authority("ca");
         assert!(matches!(
             check_authority(&step, &context).unwrap(),
             Check::Needed { .. }
@@ -410,6 +451,67 @@ mod tests {
         apply_authority(&step, &context).unwrap();
         assert_eq!(check_authority(&step, &context).unwrap(), Check::Satisfied);
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    fn ensure_authority(name: &str) -> EnsureAuthority {
+        EnsureAuthority {
+            name: name.to_owned(),
+            algorithm: "ECDSA-P256".to_owned(),
+            validity_seconds: 3600,
+            is_external: false,
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_there_is_used_and_never_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        let at = |file: &str| context.at("/etc/kubernetes/pki").join(file);
+        let read = |file: &str| std::fs::read_to_string(at(file)).unwrap();
+        let key = read("ca.key");
+        std::fs::remove_file(at("ca.crt")).unwrap();
+        apply_authority(&ensure_authority("ca"), &context).unwrap();
+        assert_eq!(read("ca.key"), key, "the run had ended between the two");
+        CertificateAuthority::load(&read("ca.crt"), &key).unwrap();
+
+        let step = EnsureServiceAccountKey {
+            algorithm: "ECDSA-P256".to_owned(),
+        };
+        files::write(&at("sa.key"), SECRET, key.as_bytes()).unwrap();
+        apply_service_account(&step, &context).unwrap();
+        let public = read("sa.pub");
+        let is_its = PrivateKey::from_pem(&key).unwrap().is_known_to(&public);
+        assert_eq!(is_its.unwrap(), Some(true));
+        std::fs::remove_file(at("sa.key")).unwrap();
+        let error = apply_service_account(&step, &context).unwrap_err();
+        assert!(matches!(error, AgentError::Blocked { .. }), "{error}");
+        assert_eq!(read("sa.pub"), public);
+    }
+
+    #[test]
+    fn a_given_authority_serves_whatever_else_stands_in_its_file() {
+        let root = tempfile::tempdir().unwrap();
+        let context = context(root.path());
+        let path = context.at("/etc/kubernetes/pki/ca.crt");
+        let given = std::fs::read_to_string(&path).unwrap();
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let validity = Duration::from_secs(3600);
+        let old = CertificateAuthority::create("old", &key, Timestamp::now(), validity).unwrap();
+        let text = format!(
+            "Certificate:\r\n    Data: as openssl prints it\r\n{given}\n{}",
+            old.certificate_pem()
+        );
+        files::write(&path, PUBLIC, text.as_bytes()).unwrap();
+        assert_eq!(
+            check_authority(&ensure_authority("ca"), &context).unwrap(),
+            Check::Satisfied
+        );
+        let step = kubeconfig("scheduler");
+        apply_kubeconfig(&step, &context).unwrap();
+        assert!(!is_needed(&step, &context));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        files::write(&path, PUBLIC, old.certificate_pem().as_bytes()).unwrap();
+        assert!(is_needed(&step, &context), "it trusts another CA");
     }
 
     #[test]

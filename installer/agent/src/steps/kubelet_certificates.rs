@@ -12,7 +12,7 @@ use slipway_pki::{
     PrivateKey, certificate_request, kubelet_serving_profile,
 };
 
-use super::certificates::{PUBLIC, SECRET, algorithm, load_authority, why_unfit};
+use super::certificates::{PUBLIC, SECRET, algorithm, load_authority, trusts, why_unfit};
 use super::needed;
 use crate::context::Context;
 use crate::{AgentError, files};
@@ -65,7 +65,7 @@ fn client_fault(
         )));
     }
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
-    if authority.as_deref().map(str::trim) != Some(found.ca_pem.trim()) {
+    if !trusts(&found, authority.as_deref()) {
         return because("kubelet.conf trusts another certificate authority");
     }
     let Some(pair) = client_pair(context)? else {

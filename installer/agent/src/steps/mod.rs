@@ -5,6 +5,7 @@ mod cgroups;
 mod cluster;
 mod containers;
 mod files;
+mod given;
 mod images;
 mod kubelet_bootstrap;
 mod kubelet_certificates;
@@ -25,7 +26,9 @@ use slipway_api::{Check, Step};
 use crate::AgentError;
 use crate::context::Context;
 
+pub(crate) use certificates::{algorithm, certificate_profile, kubeconfig_name};
 pub(crate) use cluster::{client, failed};
+pub(crate) use given::judge_given;
 pub(crate) use kubelet_certificates::{prepare_request, sign_request};
 pub(crate) use rules::count_chains;
 pub(crate) use system::module_works;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::HostName;
 
 /// The names and addresses that go into a control-plane node's certificates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlPlaneNames {
     /// The node's name.
     pub node_name: String,
@@ -41,6 +41,9 @@ pub struct EnsureAuthority {
     /// For how long it is made; one that is there is kept, however long it is valid.
     #[serde(default = "ten_years")]
     pub validity_seconds: u64,
+    /// Whether its key is elsewhere: then the certificate is looked at, and nothing is made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_external: bool,
 }
 
 /// Makes the service account key pair; an existing one is kept.
@@ -51,7 +54,7 @@ pub struct EnsureServiceAccountKey {
 }
 
 /// Issues a certificate of a control-plane node; one that fits is kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnsureCertificate {
     /// kubeadm's phase name, for example `apiserver-etcd-client`.
     pub name: String,
@@ -62,14 +65,20 @@ pub struct EnsureCertificate {
     /// For how long one is issued; one that is there is kept while it is valid.
     #[serde(default = "one_year")]
     pub validity_seconds: u64,
+    /// Whether somebody else issues it: then it is looked at, and nothing is made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_external: bool,
 }
 
 /// Writes a kubeconfig with an embedded client certificate; one that fits is kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnsureKubeconfig {
-    /// The file's name without `.conf`: `admin`, `super-admin`,
-    /// `controller-manager` or `scheduler`.
+    /// The file's name without `.conf`: `admin`, `super-admin`, `controller-manager` or
+    /// `scheduler`; `kubelet` where somebody else issues it.
     pub name: String,
+    /// The node's name, which the kubelet's certificate has in it.
+    #[serde(default)]
+    pub node_name: String,
     /// The API server's URL.
     pub server: String,
     /// The cluster's name inside the file.
@@ -83,6 +92,9 @@ pub struct EnsureKubeconfig {
     /// time: later, whoever took it away meant it.
     #[serde(default)]
     pub only_at_first: bool,
+    /// Whether somebody else issues it: then it is looked at, and nothing is made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_external: bool,
 }
 
 /// Issues the kubelet's first client certificate and writes `kubelet.conf`;

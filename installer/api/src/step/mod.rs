@@ -231,9 +231,21 @@ impl Step {
                 step.image.reference
             ),
             Self::ImportImage(step) => format!("import image {}", step.image.reference),
+            Self::EnsureAuthority(step) if step.is_external => {
+                format!(
+                    "look at certificate authority {}, whose key is elsewhere",
+                    step.name
+                )
+            }
             Self::EnsureAuthority(step) => format!("make certificate authority {}", step.name),
             Self::EnsureServiceAccountKey(_) => "make service account key pair sa".to_owned(),
+            Self::EnsureCertificate(step) if step.is_external => {
+                format!("look at certificate {}, issued elsewhere", step.name)
+            }
             Self::EnsureCertificate(step) => format!("issue certificate {}", step.name),
+            Self::EnsureKubeconfig(step) if step.is_external => {
+                format!("look at kubeconfig {}.conf, issued elsewhere", step.name)
+            }
             Self::EnsureKubeconfig(step) => format!("write kubeconfig {}.conf", step.name),
             Self::EnsureKubeletClient(step) => {
                 format!("issue kubelet client certificate for {}", step.node_name)

@@ -21,7 +21,7 @@ const API_PORT: u16 = 6443;
 
 pub(crate) async fn run(args: InitArgs, output: Output) -> Result<ExitCode, CliError> {
     if args.run.cluster.config.is_some() {
-        args.refuse_beside_file()?;
+        args.shape.refuse_beside_file(&args.node)?;
         return run_cluster(Intent::Init, args.run, output).await;
     }
     let skipped = skipped_phases(&args.run)?;

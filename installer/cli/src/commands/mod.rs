@@ -3,6 +3,7 @@
 mod agreed_run;
 mod apiserver_proxy;
 mod bundle;
+mod certs;
 mod cluster_look;
 mod cluster_run;
 mod config;
@@ -43,6 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Logs(args) => logs::run(args, output).await,
         Command::Token(args) => token::run(args.command, output).await,
         Command::Kubeconfig(args) => kubeconfig::run(args).await,
+        Command::Certs(command) => certs::run(command, output).await,
         Command::Config(command) => config::run(command, output),
         Command::Bundle(command) => bundle::run(command, output).await,
         Command::Lab(command) => lab::run(command, output).await,

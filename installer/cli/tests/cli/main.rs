@@ -1,6 +1,8 @@
 //! The real binary against SSH servers in this process, with fake hosts behind them.
 
 #[cfg(test)]
+mod certs;
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod left_out;

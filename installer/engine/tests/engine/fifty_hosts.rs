@@ -222,11 +222,12 @@ fn outcome(probe: &Probe) -> ProbeOutcome {
             median_micros: 500,
             p99_micros: 900,
         }),
-        Probe::LookAtFolder { .. } | Probe::FindFiles { .. } | Probe::AskEtcdVersion { .. } => {
-            ProbeOutcome::Failed {
-                reason: "this cluster has no such probe".to_owned(),
-            }
-        }
+        Probe::LookAtFolder { .. }
+        | Probe::FindFiles { .. }
+        | Probe::JudgeGiven { .. }
+        | Probe::AskEtcdVersion { .. } => ProbeOutcome::Failed {
+            reason: "this cluster has no such probe".to_owned(),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use slipway_api::{Finding, ProbeOutcome, Role, paths};
 
 use super::Subject;
 use super::probes::local_etcd;
+use crate::external_ca::has_given_kubelet_conf;
 
 /// The static Pod manifests that kubeadm looks for.
 const MANIFESTS: [&str; 4] = [
@@ -37,8 +38,12 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         .filter(manifest)
         .map(|name| format!("/etc/kubernetes/manifests/{name}"))
         .collect();
+    let is_given = has_given_kubelet_conf(subject.spec, subject.all, subject.facts);
     for (is_there, path) in [
-        (existing.kubelet_conf, "/etc/kubernetes/kubelet.conf"),
+        (
+            existing.kubelet_conf && !is_given,
+            "/etc/kubernetes/kubelet.conf",
+        ),
         (
             existing.bootstrap_conf,
             "/etc/kubernetes/bootstrap-kubelet.conf",

@@ -58,6 +58,7 @@ fn trouble(endpoint: &str, outcome: &ProbeOutcome) -> Option<String> {
         | ProbeOutcome::Answered
         | ProbeOutcome::Folder { .. }
         | ProbeOutcome::Missing { .. }
+        | ProbeOutcome::Unfit { .. }
         | ProbeOutcome::Synced(_) => None,
     }
 }

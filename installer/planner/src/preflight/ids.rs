@@ -71,6 +71,8 @@ pub const IDS: &[&str] = &[
     "FileAvailable--etc-kubernetes-bootstrap-kubelet.conf",
     "FileAvailable--etc-kubernetes-pki-ca.crt",
     "DirAvailable--var-lib-etcd",
+    "CertificateAuthority",
+    "ExternalCA",
     "Leftovers",
     "ExternalEtcdVersion",
     "ExternalEtcdClientCertificates",

@@ -1,11 +1,13 @@
 //! Preflight: pure verdicts over facts. Each finding says what was seen, why
 //! it matters and what mends it; IDs are kubeadm's where kubeadm has the check.
 
+mod authorities;
 mod clocks;
 mod cluster;
 mod disks;
 mod etcd_disk;
 mod existing;
+mod external_authorities;
 mod external_etcd;
 mod firewall;
 mod host;
@@ -133,6 +135,8 @@ pub fn check(
 fn check_host(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     host::check(subject, found);
     existing::check(subject, found);
+    authorities::check(subject, found);
+    external_authorities::check(subject, found);
     leftovers::check(subject, found);
     kernel::check(subject, found);
     system_verification::check(subject, found);

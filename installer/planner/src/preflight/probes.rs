@@ -11,11 +11,13 @@ use std::net::IpAddr;
 
 use slipway_api::{
     ClusterSpec, Cni, Etcd, ExternalEtcd, Facts, HostFacts, HostName, HostProbes, HostSpec,
-    ListenerState, LocalEtcd, Probe, ProbeListener, Role, Transport, paths,
+    ListenerState, LocalEtcd, Probe, ProbeListener, Release, Role, Transport, paths,
 };
 
 use super::firewall::VXLAN_PORT;
 use crate::Scope;
+use crate::certificate_recipes::CertificateRecipes;
+use crate::external_ca::has_given_kubelet_conf;
 use crate::names::API_PORT;
 
 /// The kubelet's port.
@@ -42,13 +44,15 @@ const SIZES: [u32; 15] = [
 struct Peer<'a> {
     host: &'a HostSpec,
     facts: &'a HostFacts,
+    /// Whether its kubelet.conf was put there for a node to come.
+    is_given: bool,
 }
 
 impl Peer<'_> {
     /// Returns whether it runs Kubernetes, whose ports nobody else may take.
     fn is_node(&self) -> bool {
         let existing = &self.facts.existing;
-        existing.slipway_cluster.is_some() || existing.kubelet_conf
+        existing.slipway_cluster.is_some() || (existing.kubelet_conf && !self.is_given)
     }
 
     fn is_control_plane(&self) -> bool {
@@ -84,12 +88,16 @@ pub(super) fn link_mtu(facts: &HostFacts, address: IpAddr) -> Option<u32> {
 }
 
 /// Returns the hosts that were reached and have the address others know them by.
-fn peers<'a>(spec: &'a ClusterSpec, facts: &'a Facts) -> Vec<Peer<'a>> {
+fn peers<'a>(spec: &'a ClusterSpec, all: &'a Facts) -> Vec<Peer<'a>> {
     spec.hosts
         .iter()
         .filter_map(|host| {
-            let facts = facts.host(&host.name)?;
-            Some(Peer { host, facts })
+            let facts = all.host(&host.name)?;
+            Some(Peer {
+                host,
+                facts,
+                is_given: has_given_kubelet_conf(spec, all, facts),
+            })
         })
         .filter(|peer| peer.link_mtu().is_some())
         .collect()
@@ -195,6 +203,7 @@ pub fn plan_probes(
         if scope.includes(&peer.host.name) {
             let probes = planned.entry(peer.host.name.clone()).or_default();
             probes.extend(own_probes(spec, peer));
+            probes.extend(given_files(spec, facts, peer));
         }
     }
     planned
@@ -255,6 +264,30 @@ fn own_probes(spec: &ClusterSpec, peer: &Peer<'_>) -> Vec<Probe> {
         probes.extend(etcd_probes(spec, peer));
     }
     probes
+}
+
+/// Returns how a host looks at what others issued for it; nothing where the
+/// keys of all authorities are at home.
+fn given_files(spec: &ClusterSpec, facts: &Facts, peer: &Peer<'_>) -> Option<Probe> {
+    let first = &facts.host(&spec.first_control_plane().name)?.existing;
+    let release = Release::of(&spec.kubernetes_version).ok()?;
+    let mut given = CertificateRecipes::given(spec, peer.host, &release, first);
+    if peer.is_node() {
+        // Once there is a node, whoever took super-admin.conf away meant it.
+        given.kubeconfigs.retain(|step| !step.only_at_first);
+    }
+    let CertificateRecipes {
+        certificates,
+        kubeconfigs,
+    } = given;
+    if certificates.is_empty() && kubeconfigs.is_empty() {
+        return None;
+    }
+    Some(Probe::JudgeGiven {
+        certificates,
+        kubeconfigs,
+        ca_pin: first.ca_pin.clone(),
+    })
 }
 
 /// Returns what a control-plane host tries for etcd's sake.

@@ -68,6 +68,7 @@ fn trouble<'a>(
                 | ProbeOutcome::Answered
                 | ProbeOutcome::Folder { .. }
                 | ProbeOutcome::Missing { .. }
+                | ProbeOutcome::Unfit { .. }
                 | ProbeOutcome::EtcdVersion { .. }
                 | ProbeOutcome::Synced(_) => return None,
             };
@@ -94,6 +95,7 @@ fn trouble<'a>(
         | Probe::AskNameServer { .. }
         | Probe::LookAtFolder { .. }
         | Probe::FindFiles { .. }
+        | Probe::JudgeGiven { .. }
         | Probe::AskEtcdVersion { .. }
         | Probe::SyncFile { .. } => None,
     }
@@ -114,6 +116,7 @@ fn datagram_reason(outcome: &ProbeOutcome) -> String {
         | ProbeOutcome::Answered
         | ProbeOutcome::Folder { .. }
         | ProbeOutcome::Missing { .. }
+        | ProbeOutcome::Unfit { .. }
         | ProbeOutcome::EtcdVersion { .. }
         | ProbeOutcome::Synced(_) => "none arrives".to_owned(),
     }

@@ -110,7 +110,8 @@ fn theirs(name: CertificateName, written: &Written) -> CertificateFacts {
     CertificateFacts::parse(&text).expect("kubeadm's certificate parses")
 }
 
-fn names(step: &EnsureCertificate) -> ControlPlaneNames {
+/// Returns the names of a recipe, as `slipway-pki` takes them.
+pub fn names(step: &EnsureCertificate) -> ControlPlaneNames {
     let names = &step.names;
     ControlPlaneNames {
         node_name: names.node_name.clone(),

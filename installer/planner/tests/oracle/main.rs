@@ -10,6 +10,7 @@ mod certificates;
 mod differences;
 mod kubeadm;
 mod planned;
+mod requests;
 #[path = "../planner/support.rs"]
 #[allow(dead_code, reason = "not every test needs all of it")]
 mod support;
@@ -57,6 +58,7 @@ fn differences(kubeadm: &Path, case: &Case) -> Vec<String> {
     planned.compare_files(&written, &mut differences);
     planned.compare_objects(&written, &mut differences);
     certificates::compare(&planned, &written, &mut differences);
+    requests::compare(kubeadm, case, &mut differences);
     let named = |line: &String| format!("{}: {line}", case.name);
     differences.0.iter().map(named).collect()
 }

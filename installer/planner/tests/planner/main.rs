@@ -5,6 +5,8 @@ mod changes;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
+mod external_ca;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod plans;

@@ -52,6 +52,7 @@ fn good_probes(spec: &ClusterSpec, facts: &Facts) -> BTreeMap<HostName, HostProb
                     disk: None,
                 },
                 Probe::FindFiles { .. } => ProbeOutcome::Missing { paths: vec![] },
+                Probe::JudgeGiven { .. } => ProbeOutcome::Unfit { files: vec![] },
                 Probe::AskEtcdVersion { .. } => ProbeOutcome::EtcdVersion {
                     version: "3.6.8".into(),
                 },
