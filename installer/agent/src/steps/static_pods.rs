@@ -27,10 +27,14 @@ pub(super) async fn check_static_pod(
     let Ok(client) = CriClient::connect(&context.at(&step.socket)).await else {
         return Ok(needed(Some("the container runtime does not run yet")));
     };
-    let Some(container) = running(&client, step).await? else {
+    let running = running(&client, step).await?;
+    let Some(container) = running.first() else {
         return Ok(needed(Some("it does not run")));
     };
-    let changed = changed(step, &container, context)?;
+    if running.len() > 1 {
+        return Ok(needed(Some("an older container of it still runs")));
+    }
+    let changed = changed(step, container, context)?;
     Ok(needed(
         changed
             .first()
@@ -46,10 +50,14 @@ pub(super) async fn apply_static_pod(
     let client = CriClient::connect(&context.at(&step.socket)).await;
     let client = client.map_err(runtime("reach the container runtime".to_owned()))?;
     let record = StartRecord::look(&all_files(step), context);
-    let old = running(&client, step).await?;
+    let old = newest_alone(&client, step).await?;
     let mut new = None;
     if let Some(old) = &old {
-        if changed(step, old, context)?.contains(&manifest(step)) {
+        let changed = changed(step, old, context)?;
+        if changed.is_empty() {
+            return record.save(&step.name, &old.id, context);
+        }
+        if changed.contains(&manifest(step)) {
             // The kubelet replaces the whole Pod: stopping the container first
             // would start the old one again.
             let limit = deadline.min(Instant::now() + MANIFEST_LIMIT);
@@ -80,7 +88,29 @@ pub(super) async fn apply_static_pod(
     }
 }
 
-/// Waits for a running container that is not the old one.
+/// Returns the newest running container once it is the only one. A kubelet that
+/// was restarted starts the new Pod while the old one still ends, and whoever asks
+/// then whether the component is ready may hear the old one.
+async fn newest_alone(
+    client: &CriClient,
+    step: &EnsureStaticPod,
+) -> Result<Option<Container>, AgentError> {
+    let deadline = Instant::now() + GRACE;
+    loop {
+        let mut running = running(client, step).await?;
+        if running.len() > 1 && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        }
+        for older in running.drain(1.min(running.len())..) {
+            let stopped = client.stop_container(&older.id, GRACE).await;
+            stopped.map_err(runtime(format!("stop the older {}", step.name)))?;
+        }
+        return Ok(running.pop());
+    }
+}
+
+/// Waits for a running container that is not the old one, and for the end of the old one.
 async fn replacement(
     client: &CriClient,
     step: &EnsureStaticPod,
@@ -88,8 +118,9 @@ async fn replacement(
     deadline: Instant,
 ) -> Result<Option<Container>, AgentError> {
     loop {
-        if let Some(container) = running(client, step).await?
-            && container.id != old
+        let running = running(client, step).await?;
+        if running.iter().all(|container| container.id != old)
+            && let Some(container) = running.into_iter().next()
         {
             return Ok(Some(container));
         }
@@ -100,17 +131,13 @@ async fn replacement(
     }
 }
 
-/// Returns the newest running container of the component.
-async fn running(
-    client: &CriClient,
-    step: &EnsureStaticPod,
-) -> Result<Option<Container>, AgentError> {
+/// Returns the running containers of the component, the newest first.
+async fn running(client: &CriClient, step: &EnsureStaticPod) -> Result<Vec<Container>, AgentError> {
     let containers = client.component_containers(&step.name).await;
-    let containers = containers.map_err(runtime("list containers".to_owned()))?;
-    let found = containers
-        .into_iter()
-        .filter(|container| container.state == ContainerState::Running);
-    Ok(found.max_by_key(|container| container.created_at))
+    let mut containers = containers.map_err(runtime("list containers".to_owned()))?;
+    containers.retain(|container| container.state == ContainerState::Running);
+    containers.sort_by_key(|container| std::cmp::Reverse(container.created_at));
+    Ok(containers)
 }
 
 fn changed(
