@@ -97,17 +97,24 @@ impl Backends {
     }
 
     /// Returns whom to try for a new connection, best first: the ready ones in
-    /// turn, then those nobody knows anything of, then the rest, since they may
-    /// have come back this moment.
+    /// turn, then those nobody knows anything of, then the rest, the one that
+    /// failed least first, since they may have come back this moment.
     pub(crate) fn candidates(&self) -> Vec<Candidate> {
         let mut table = self.lock();
         table.turn = table.turn.wrapping_add(1);
         let turn = table.turn;
-        let mut sorted: Vec<&Backend> = table.backends.iter().collect();
-        sorted.sort_by_key(|backend| backend.health);
-        let best = sorted.partition_point(|b| b.health == sorted[0].health);
-        if best > 0 {
-            sorted[..best].rotate_left(turn % best);
+        let mut sorted: Vec<&mut Backend> = table.backends.iter_mut().collect();
+        let rank = |backend: &Backend| (backend.health, backend.failures);
+        sorted.sort_by_key(|backend| rank(backend));
+        if let Some(best) = sorted.first().map(|backend| rank(backend)) {
+            let equal = sorted.partition_point(|backend| rank(backend) == best);
+            sorted[..equal].rotate_left(turn % equal);
+            if best.0 != BackendHealth::Ready {
+                // Whoever is tried although it failed gets its chance.
+                for backend in &mut sorted {
+                    backend.renew_if_cut();
+                }
+            }
         }
         sorted
             .into_iter()
@@ -164,10 +171,10 @@ impl Table {
             return;
         }
         for backend in &mut self.backends {
-            if backend.failures >= CUT_AFTER && !backend.connections.is_cancelled() {
+            if backend.failures >= CUT_AFTER {
                 backend.connections.cancel();
-            } else if is_ready(backend) && backend.connections.is_cancelled() {
-                backend.connections = CancellationToken::new();
+            } else if is_ready(backend) {
+                backend.renew_if_cut();
             }
         }
     }
@@ -181,6 +188,13 @@ impl Backend {
             reason: None,
             failures: 0,
             connections: CancellationToken::new(),
+        }
+    }
+
+    /// Lets new connections live, after the old ones were cut.
+    fn renew_if_cut(&mut self) {
+        if self.connections.is_cancelled() {
+            self.connections = CancellationToken::new();
         }
     }
 }
@@ -260,6 +274,20 @@ mod tests {
         };
         assert!(cut(2));
         assert!(!cut(1));
+    }
+
+    #[test]
+    fn where_none_is_ready_the_one_that_failed_least_is_tried_and_not_cut_at_once() {
+        let backends = backends(2);
+        backends.note(address(2), Answer::Ready);
+        for _ in 0..3 {
+            backends.note(address(1), unreachable());
+        }
+        backends.note(address(2), unreachable());
+        let candidates = backends.candidates();
+        let order: Vec<_> = candidates.iter().map(|c| c.address).collect();
+        assert_eq!(order, [address(2), address(1)]);
+        assert!(candidates.iter().all(|c| !c.cut.is_cancelled()));
     }
 
     #[test]

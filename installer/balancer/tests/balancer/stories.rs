@@ -65,14 +65,19 @@ async fn connections_to_a_host_that_crashed_are_cut_so_that_clients_go_elsewhere
     one.set_mood(Mood::Silent);
     world.until_health(&one, Unreachable).await;
     assert_eq!(world.all_who_answer().await, ["two"]);
-    let ends = connections.iter_mut().map(|connection| {
-        let ended = async move { connection.read(&mut [0; 1]).await };
-        tokio::time::timeout(Duration::from_secs(5), ended)
+    let [mut first, mut second] = connections.try_into().expect("two");
+    let (mut one_byte, mut other_byte) = ([0; 1], [0; 1]);
+    let ended = tokio::time::timeout(BACK_WITHIN, async {
+        tokio::select! {
+            _ = first.read(&mut one_byte) => &mut second,
+            _ = second.read(&mut other_byte) => &mut first,
+        }
     });
-    let ended = futures::future::join_all(ends).await;
-    let cut = ended.iter().filter(|end| end.is_ok()).count();
-    assert_eq!(cut, 1, "the other one stays");
+    let stays = ended.await.expect("one is cut");
     assert!(began.elapsed() < BACK_WITHIN);
+    let mut byte = [0; 1];
+    let ended = tokio::time::timeout(Duration::from_millis(100), stays.read(&mut byte));
+    assert!(ended.await.is_err(), "the other one stays");
 
     one.set_mood(Mood::Ready);
     world.until_health(&one, Ready).await;
