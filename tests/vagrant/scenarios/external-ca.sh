@@ -75,10 +75,15 @@ chains_verify() {
     done
 }
 no_changes() { prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y; }
+# The folder was there before Slipway, so it stays, and nothing stays in it.
 reset_all() {
+    local host
     "$slipway" reset -f "$file" --all -y
-    host_is_clean cp-1
-    host_is_clean w-1
+    for host in cp-1 w-1; do
+        fails on "$host" sh -c 'find /etc/kubernetes -type f | grep .'
+        on "$host" rm -rf /etc/kubernetes
+        host_is_clean "$host"
+    done
 }
 
 missing_files_are_named() {
