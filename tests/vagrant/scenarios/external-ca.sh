@@ -149,7 +149,9 @@ logs_work() { kubectl -n kube-system logs daemonset/kube-proxy --tail=1; }
 lost_file_is_named() {
     on cp-1 mv $pki/apiserver.crt /root/apiserver.crt
     refuses 3 "$pki/apiserver.crt" "$slipway" apply -f "$file" --bundle "$bundle" -y
+    # The API server restarts once: the file is another one to whoever looks at its times.
     on cp-1 mv /root/apiserver.crt $pki/apiserver.crt
+    "$slipway" apply -f "$file" --bundle "$bundle" -y
     no_changes
 }
 
