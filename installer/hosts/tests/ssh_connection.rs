@@ -360,14 +360,16 @@ async fn ways_of_not_reaching_a_host_are_told_apart() {
     );
     assert!(began.elapsed() < Duration::from_secs(3));
 
+    // The first connection still sits in the queue, so the talker takes two; and
+    // the port stays open until the end, so that nobody is refused.
+    let talking = listener.try_clone().expect("a second handle");
     let talker = std::thread::spawn(move || {
-        for stream in listener.incoming().take(1).flatten() {
+        for stream in talking.incoming().take(2).flatten() {
             use std::io::Write;
             let mut stream = stream;
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
     });
-    // The first connection may still sit in the queue, so ask until the talker is done.
     let error = SshConnection::open(&target).await.expect_err("not SSH");
     let is_expected = matches!(
         error,
@@ -375,6 +377,7 @@ async fn ways_of_not_reaching_a_host_are_told_apart() {
     );
     assert!(is_expected, "{error}");
     let _ = talker.join();
+    drop(listener);
 
     target.address = "no-such-host.invalid".into();
     target.connect_timeout = Duration::from_secs(5);

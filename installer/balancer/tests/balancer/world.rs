@@ -157,8 +157,19 @@ impl World {
         self.state().listen
     }
 
-    /// Asks the API through the balancer, on a connection of its own, who answers.
-    pub(crate) async fn who_answers(&self) -> Result<String, reqwest::Error> {
+    /// Asks the API through the balancer who answers, again after a connection
+    /// that was cut, as every client of the API does.
+    pub(crate) async fn who_answers(&self) -> String {
+        let began = Instant::now();
+        loop {
+            match self.ask_once().await {
+                Ok(name) => return name,
+                Err(error) => assert!(began.elapsed() < BOUND, "{error:?}"),
+            }
+        }
+    }
+
+    async fn ask_once(&self) -> Result<String, reqwest::Error> {
         let ca = reqwest::Certificate::from_pem(self.ca_pem().as_bytes())?;
         let client = reqwest::Client::builder()
             .tls_certs_only([ca])
@@ -174,11 +185,23 @@ impl World {
     pub(crate) async fn all_who_answer(&self) -> Vec<String> {
         let mut all = Vec::new();
         for _ in 0..8 {
-            all.push(self.who_answers().await.unwrap());
+            all.push(self.who_answers().await);
         }
         all.sort();
         all.dedup();
         all
+    }
+
+    /// Asks until each of these has answered.
+    pub(crate) async fn until_all_answer(&self, names: &[&str]) {
+        let began = Instant::now();
+        let mut missing: Vec<&str> = names.to_vec();
+        while !missing.is_empty() {
+            assert!(began.elapsed() < BOUND, "no answer of {missing:?}");
+            let name = self.who_answers().await;
+            assert!(names.contains(&name.as_str()), "{name} answers");
+            missing.retain(|other| *other != name);
+        }
     }
 }
 
