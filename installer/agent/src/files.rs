@@ -118,23 +118,30 @@ fn temporary_prefix(path: &Path) -> String {
 /// Returns what is left beside `path` of writes that were killed half-way: whoever
 /// writes holds a lock on the file, which the kernel ends with the process.
 pub(crate) fn abandoned(path: &Path) -> Result<Vec<PathBuf>, AgentError> {
-    let prefix = temporary_prefix(path);
     let parent = path.parent().unwrap_or(Path::new("/"));
-    let entries = match std::fs::read_dir(parent) {
-        Ok(entries) => entries,
-        Err(error) if is_absent(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(AgentError::file("read", parent)(error)),
-    };
-    let names = entries.flatten().map(|entry| entry.file_name());
-    let begun = names.filter(|name| name.to_string_lossy().starts_with(&prefix));
-    let is_abandoned = |path: &PathBuf| {
+    let mut begun = beginning_with(parent, &temporary_prefix(path))?;
+    begun.retain(|path| {
         let is_file = std::fs::symlink_metadata(path).is_ok_and(|it| it.is_file());
         is_file && std::fs::File::open(path).is_ok_and(|file| file.try_lock().is_ok())
+    });
+    Ok(begun)
+}
+
+/// Returns what in `folder` has a name that begins with `prefix`, in order; nothing
+/// where there is no folder.
+pub(crate) fn beginning_with(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>, AgentError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(AgentError::file("read", folder)(error)),
     };
-    Ok(begun
-        .map(|name| parent.join(name))
-        .filter(is_abandoned)
-        .collect())
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let names = names.filter(|name| name.starts_with(prefix));
+    let mut paths: Vec<PathBuf> = names.map(|name| folder.join(name)).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 /// Returns the digest of a file's bytes; none where there is no file.

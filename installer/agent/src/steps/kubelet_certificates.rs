@@ -17,9 +17,6 @@ use super::needed;
 use crate::context::Context;
 use crate::{AgentError, files};
 
-/// The link that the kubelet keeps on its newest client certificate.
-const CLIENT_CURRENT: &str = "kubelet-client-current.pem";
-
 pub(super) fn check_client(
     step: &EnsureKubeletClient,
     context: &Context,
@@ -32,8 +29,7 @@ pub(super) fn check_client(
 
 /// Returns the files that hold the client's key or lead to it.
 fn client_secrets(context: &Context) -> [PathBuf; 2] {
-    let pair = context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT);
-    [context.at(paths::KUBELET_CONF), pair]
+    [paths::KUBELET_CONF, paths::KUBELET_CLIENT].map(|path| context.at(path))
 }
 
 /// Says which of these files others than root can get at.
@@ -79,7 +75,7 @@ fn client_fault(
 pub(super) fn client_pair(
     context: &Context,
 ) -> Result<Option<zeroize::Zeroizing<String>>, AgentError> {
-    let path = context.at(paths::KUBELET_PKI_DIR).join(CLIENT_CURRENT);
+    let path = context.at(paths::KUBELET_CLIENT);
     Ok(files::read_text(&path)?.map(zeroize::Zeroizing::new))
 }
 
@@ -101,11 +97,11 @@ pub(super) fn apply_client(
     let name = format!("kubelet-client-{}.pem", now.strftime("%Y-%m-%d-%H-%M-%S"));
     let pair = zeroize::Zeroizing::new(format!("{certificate}{}", key.as_str()));
     files::write(&folder.join(&name), SECRET, pair.as_bytes())?;
-    let link = folder.join(CLIENT_CURRENT);
+    let link = context.at(paths::KUBELET_CLIENT);
     let target = format!("{}/{name}", paths::KUBELET_PKI_DIR);
     files::link(&link, target.as_ref())?;
 
-    let current = format!("{}/{CLIENT_CURRENT}", paths::KUBELET_PKI_DIR);
+    let current = paths::KUBELET_CLIENT.to_owned();
     let kubeconfig = Kubeconfig {
         cluster_name: step.cluster_name.clone(),
         server: step.server.clone(),

@@ -102,29 +102,19 @@ fn expand(step: &RemoveFiles, context: &Context) -> Result<Vec<String>, AgentErr
     let mut found = Vec::new();
     for name in &step.names {
         let path = format!("{}/{name}", step.folder);
-        let Some(beginning) = path.strip_suffix('*') else {
-            for abandoned in files::abandoned(&context.at(&path))? {
-                let name = abandoned.file_name().unwrap_or_default().to_string_lossy();
-                let folder = path.rsplit_once('/').expect("the path is absolute").0;
-                found.push(format!("{folder}/{name}"));
-            }
-            found.push(path);
-            continue;
-        };
-        let (folder, beginning) = beginning.rsplit_once('/').expect("the path is absolute");
+        let (folder, name) = path.rsplit_once('/').expect("the path is absolute");
         let at = context.at(folder);
-        let entries = match std::fs::read_dir(&at) {
-            Ok(entries) => entries,
-            Err(error) if files::is_absent(&error) => continue,
-            Err(error) => return Err(AgentError::file("read", &at)(error)),
+        let others = match name.strip_suffix('*') {
+            Some(beginning) => files::beginning_with(&at, beginning)?,
+            None => files::abandoned(&at.join(name))?,
         };
-        let names = entries
-            .flatten()
-            .filter_map(|entry| entry.file_name().into_string().ok());
-        let names = names.filter(|name| name.starts_with(beginning));
-        let mut paths: Vec<String> = names.map(|name| format!("{folder}/{name}")).collect();
-        paths.sort();
-        found.extend(paths);
+        for other in others {
+            let other = other.file_name().unwrap_or_default().to_string_lossy();
+            found.push(format!("{folder}/{other}"));
+        }
+        if !name.ends_with('*') {
+            found.push(path);
+        }
     }
     Ok(found)
 }
