@@ -55,23 +55,8 @@ impl BlobStore for LocalBlobs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NoBlobs;
     use tokio::io::AsyncReadExt;
-
-    struct Nothing(BundleManifest);
-
-    #[async_trait]
-    impl BlobStore for Nothing {
-        fn manifest(&self) -> &BundleManifest {
-            &self.0
-        }
-
-        async fn open(&self, blob: &Blob) -> Result<BlobReader, BundleError> {
-            Err(BundleError::UnknownBlob {
-                store: "nothing".to_owned(),
-                blob: *blob,
-            })
-        }
-    }
 
     #[tokio::test]
     async fn a_file_that_changed_since_is_not_read_to_its_end() {
@@ -82,14 +67,7 @@ mod tests {
             sha256: Sha256Digest::of("rules: []"),
             size: 9,
         };
-        let nothing = Nothing(BundleManifest {
-            format: BundleManifest::FORMAT,
-            created_by: String::new(),
-            kubernetes_versions: Vec::new(),
-            artifacts: Vec::new(),
-            images: Vec::new(),
-        });
-        let store = LocalBlobs::beside(Arc::new(nothing), [(blob.sha256, path.clone())]);
+        let store = LocalBlobs::beside(Arc::new(NoBlobs::default()), [(blob.sha256, path.clone())]);
         let read = || async {
             let mut bytes = Vec::new();
             let mut reader = store.open(&blob).await.expect("it opens");

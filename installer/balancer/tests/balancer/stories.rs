@@ -7,20 +7,26 @@ use slipway_balancer::BalancerError;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::fake_api_server::Mood;
+use crate::fake_api_server::{FakeApiServer, Mood};
 use crate::world::World;
 
 /// A worker may be without the API for so long, times five.
 const BACK_WITHIN: Duration = Duration::from_secs(25);
 
-#[tokio::test]
-async fn connections_go_to_all_api_servers_in_turn() {
+/// A worker whose balancer knows two API servers, both of them ready.
+async fn two_ready_api_servers() -> (World, FakeApiServer, FakeApiServer) {
     let mut world = World::new();
     let (one, two) = (world.api_server("one").await, world.api_server("two").await);
     world.write_seeds(&[&one, &two]);
     world.start().await;
     world.until_health(&one, Ready).await;
     world.until_health(&two, Ready).await;
+    (world, one, two)
+}
+
+#[tokio::test]
+async fn connections_go_to_all_api_servers_in_turn() {
+    let (world, _one, _two) = two_ready_api_servers().await;
     world.until_all_answer(&["one", "two"]).await;
 }
 
@@ -36,11 +42,7 @@ async fn before_anything_is_known_a_connection_finds_the_server_that_lives() {
 
 #[tokio::test]
 async fn an_api_server_that_ends_is_left_and_found_again_elsewhere() {
-    let mut world = World::new();
-    let (mut one, two) = (world.api_server("one").await, world.api_server("two").await);
-    world.write_seeds(&[&one, &two]);
-    world.start().await;
-    world.until_health(&one, Ready).await;
+    let (world, mut one, _two) = two_ready_api_servers().await;
     one.stop().await;
     world.until_health(&one, Unreachable).await;
     assert_eq!(world.all_who_answer().await, ["two"]);
@@ -50,12 +52,7 @@ async fn an_api_server_that_ends_is_left_and_found_again_elsewhere() {
 
 #[tokio::test]
 async fn connections_to_a_host_that_crashed_are_cut_so_that_clients_go_elsewhere() {
-    let mut world = World::new();
-    let (one, two) = (world.api_server("one").await, world.api_server("two").await);
-    world.write_seeds(&[&one, &two]);
-    world.start().await;
-    world.until_health(&one, Ready).await;
-    world.until_health(&two, Ready).await;
+    let (world, one, _two) = two_ready_api_servers().await;
     // In turn, so that one of two goes to each.
     let mut connections = Vec::new();
     for _ in 0..2 {
@@ -86,11 +83,7 @@ async fn connections_to_a_host_that_crashed_are_cut_so_that_clients_go_elsewhere
 
 #[tokio::test]
 async fn an_api_server_that_is_not_ready_gets_no_new_connections() {
-    let mut world = World::new();
-    let (one, two) = (world.api_server("one").await, world.api_server("two").await);
-    world.write_seeds(&[&one, &two]);
-    world.start().await;
-    world.until_health(&two, Ready).await;
+    let (world, one, _two) = two_ready_api_servers().await;
     one.set_mood(Mood::NotReady);
     world.until_health(&one, NotReady).await;
     assert_eq!(world.all_who_answer().await, ["two"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use slipway_api::{ClusterSpec, Facts, HostName, HostState, Severity};
-use slipway_bundle::BlobStore;
+use slipway_bundle::{BlobStore, NoBlobs};
 use slipway_engine::{Fleet, Survey, gather_facts, probe_hosts};
 use slipway_planner::{Scope, plan_fixes, preflight};
 
@@ -17,7 +17,7 @@ use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::local_args::{NodeArgs, ShapeArgs};
 use crate::session::{lock_holder, new_run, open_blobs};
-use crate::show::{self, NoBlobs, SameAgain};
+use crate::show::{self, SameAgain};
 
 pub(crate) async fn run(args: PreflightArgs, output: Output) -> Result<ExitCode, CliError> {
     let mut cluster = match &args.cluster.config {

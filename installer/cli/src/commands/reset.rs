@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use slipway_api::{HostName, Plan};
+use slipway_bundle::NoBlobs;
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Removal, plan_removal};
 
@@ -15,7 +16,7 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::session::new_run;
-use crate::show::{NoBlobs, SameAgain};
+use crate::show::SameAgain;
 
 pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {
     if args.cluster.config.is_none() {

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use slipway_api::{Facts, HostSpec, Role};
+use slipway_bundle::NoBlobs;
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::plan_cleanup;
 
@@ -13,7 +14,7 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::session::new_run;
-use crate::show::{NoBlobs, SameAgain};
+use crate::show::SameAgain;
 use crate::this_machine::ThisMachine;
 
 pub(super) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, CliError> {

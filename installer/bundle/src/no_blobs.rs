@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use slipway_api::{Blob, BundleManifest};
-use slipway_bundle::{BlobReader, BlobStore, BundleError};
+
+use crate::{BlobReader, BlobStore, BundleError};
 
 /// An empty set of blobs, for `reset` and `preflight --fix`.
-pub(crate) struct NoBlobs(BundleManifest);
+pub struct NoBlobs(BundleManifest);
 
 impl Default for NoBlobs {
     fn default() -> Self {
