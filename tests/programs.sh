@@ -38,7 +38,7 @@ unpack() { # PATTERN MEMBER…: the newest archive that matches
     shift
     tar -xf "$archive" -C "$programs" --transform 's|.*/||' --wildcards "$@"
 }
-unpack "/etcd-v*-linux-$arch.tar.gz" '*/etcd' &&
+unpack "/etcd-v*-linux-$arch.tar.gz" '*/etcd' '*/etcdctl' '*/etcdutl' &&
     unpack "/containerd-*-linux-$arch.tar.gz" 'bin/*' &&
     ln -s "$(find "$mirror" -name "runc.$arch" | sort -V | tail -n 1)" "$programs/runc" &&
     ln -s "$mirror/dl.k8s.io/release/v${!#}/bin/linux/$arch/"{kube-apiserver,kube-controller-manager} "$programs" &&

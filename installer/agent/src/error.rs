@@ -65,6 +65,9 @@ pub enum AgentError {
     /// The cluster to be joined was not found, or is not trusted.
     #[error(transparent)]
     Discovery(Box<crate::kubernetes::DiscoveryError>),
+    /// etcd refused or did not answer.
+    #[error(transparent)]
+    Etcd(Box<crate::etcd::EtcdError>),
     /// The container runtime refused or did not answer.
     #[error("cannot {doing}")]
     Runtime {
@@ -116,6 +119,12 @@ pub enum AgentError {
     /// The request makes no sense.
     #[error("{0}")]
     BadRequest(String),
+}
+
+impl From<crate::etcd::EtcdError> for AgentError {
+    fn from(error: crate::etcd::EtcdError) -> Self {
+        Self::Etcd(Box::new(error))
+    }
 }
 
 impl AgentError {

@@ -32,6 +32,7 @@ impl AgentError {
             )),
             Self::Kubernetes { source, .. } => source.help(),
             Self::Discovery(error) => Some(error.help()),
+            Self::Etcd(error) => Some(error.help()),
             Self::Runtime { .. } => Some(format!(
                 "`journalctl -u containerd` says why; {AGAIN}"
             )),

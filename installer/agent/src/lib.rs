@@ -10,6 +10,7 @@ mod context;
 pub mod cri;
 mod dispatch;
 mod error;
+pub mod etcd;
 mod facts;
 mod files;
 mod help;

@@ -4,6 +4,7 @@ mod architecture;
 mod balancer;
 mod blob;
 mod bundle_manifest;
+mod etcd;
 mod event;
 mod facts;
 mod failure;
@@ -30,6 +31,10 @@ pub use architecture::{Architecture, UnknownArchitecture};
 pub use balancer::{BackendHealth, BalancerBackend, BalancerSeeds, BalancerState};
 pub use blob::Blob;
 pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageBlob};
+pub use etcd::{
+    EtcdAlarm, EtcdAlarmKind, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId,
+    EtcdMemberStatus, EtcdSnapshotLine, EtcdSnapshotSummary, InvalidEtcdMemberId,
+};
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};
 pub use facts::{
     AuthorityFacts, CertificateSummary, ClusterFacts, Disk, ExistingCluster, Facts, HostFacts,

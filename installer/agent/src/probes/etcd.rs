@@ -1,16 +1,15 @@
 //! An etcd cluster that somebody else runs: whether its files are here, and its version.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use http::{Request, Uri};
+use http::Request;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use slipway_api::ProbeOutcome;
 
-use super::names;
+use crate::etcd::located;
 use crate::server::under;
 
 /// How long etcd may take to answer. Source: kubeadm's `externalEtcdRequestTimeout`.
@@ -69,25 +68,6 @@ async fn ask(root: &Path, question: &EtcdQuestion<'_>) -> Result<String, Failed>
         Some(version) => Ok(version.to_owned()),
         None => Err("the answer names no version of etcd".into()),
     }
-}
-
-/// Returns the URL with an address in the place of its name, and that name:
-/// names are resolved as the host's own programs do.
-async fn located(endpoint: &str) -> Result<(String, Option<String>), Failed> {
-    let uri: Uri = endpoint.parse()?;
-    let host = uri.host().ok_or("the endpoint names no host")?;
-    if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
-        return Ok((endpoint.to_owned(), None));
-    }
-    let addresses = names::addresses(host).await;
-    let address = addresses
-        .first()
-        .ok_or_else(|| format!("{host} resolves to no address"))?;
-    let shown = match address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    };
-    Ok((endpoint.replacen(host, &shown, 1), Some(host.to_owned())))
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -13,6 +13,7 @@ use futures::StreamExt;
 use slipway_api::{HostName, Probe, ProbeOutcome};
 
 pub(crate) use listeners::OpenListeners;
+pub(crate) use names::addresses as addresses_of;
 
 use crate::facts::space_below;
 use crate::server::under;

@@ -26,7 +26,7 @@ pub(super) async fn resolve(name: &str) -> ProbeOutcome {
 }
 
 /// Returns the addresses of a name, each once.
-pub(super) async fn addresses(name: &str) -> Vec<IpAddr> {
+pub(crate) async fn addresses(name: &str) -> Vec<IpAddr> {
     let text = glance("getent", &["ahosts", "--", name], RESOLVE_LIMIT).await;
     let mut addresses: Vec<IpAddr> = text
         .lines()

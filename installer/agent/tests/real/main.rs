@@ -12,6 +12,8 @@ mod cri_story;
 #[cfg(test)]
 mod discovery_story;
 #[cfg(test)]
+mod etcd_story;
+#[cfg(test)]
 mod external_etcd;
 #[cfg(test)]
 mod kubernetes_story;

@@ -1,0 +1,18 @@
+//! etcd as steps and facts need it: one client for one member, bounded calls, plain sentences.
+
+mod client;
+mod credentials;
+mod endpoint;
+mod error;
+mod health;
+mod membership;
+mod snapshot;
+mod snapshot_file;
+
+pub use client::EtcdClient;
+pub use credentials::EtcdCredentials;
+pub use endpoint::LOCAL_ENDPOINT;
+pub(crate) use endpoint::located;
+pub use error::EtcdError;
+pub use snapshot::SnapshotStream;
+pub use snapshot_file::{SnapshotFile, SnapshotFileError};
