@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::blob_store::BlobStore;
 use crate::context::Context;
+use crate::etcd_ports::{EtcdPorts, unreached};
 use crate::facts::gather_facts;
 use crate::journal::Journal;
 use crate::kubelet_serving::self_signed_nodes;
@@ -36,6 +37,8 @@ pub(crate) struct Dispatcher {
     lock: Mutex<Option<HostLock>>,
     /// Open until they are closed, or the channel is.
     listeners: Mutex<Option<OpenListeners>>,
+    /// As long.
+    etcd_ports: Mutex<Option<EtcdPorts>>,
     /// The bootstrap token of a machine that joins, as long.
     token: Mutex<Option<Arc<BootstrapToken>>>,
     /// Whether the channel has ended.
@@ -49,6 +52,7 @@ impl Dispatcher {
             root,
             lock: Mutex::new(None),
             listeners: Mutex::new(None),
+            etcd_ports: Mutex::new(None),
             token: Mutex::new(None),
             abandoned: watch::Sender::new(false),
         }
@@ -101,6 +105,10 @@ impl Dispatcher {
                 })
             }
             Request::ReadPublicFile { file } => self.read(file.path()),
+            Request::ReadAuthorities { names } => {
+                let files = steps::read_authorities(&names, &self.root)?;
+                Ok(Reply::Authorities { files })
+            }
             Request::ReadAdminKubeconfig => self.read(paths::ADMIN_CONF),
             Request::ReadStoredCluster => stored_cluster::read_stored_cluster(&self.root).await,
             Request::ReadJournal { run } => {
@@ -170,6 +178,20 @@ impl Dispatcher {
                 };
                 Ok(Reply::Arrivals { arrivals })
             }
+            Request::OpenEtcdPorts { address, seconds } => {
+                let bound = Duration::from_secs(seconds).min(LISTENERS_BOUND);
+                let open = EtcdPorts::open(&self.root, address, bound).await?;
+                self.exchange_etcd_ports(Some(open));
+                Ok(Reply::Done { changed: true })
+            }
+            Request::CloseEtcdPorts => {
+                self.exchange_etcd_ports(None);
+                Ok(Reply::Done { changed: true })
+            }
+            Request::TryEtcdPorts { address } => {
+                let unreached = unreached(&self.root, address).await?;
+                Ok(Reply::EtcdPorts { unreached })
+            }
             Request::Token(request) => tokens::handle(request, &self.root).await,
             Request::Discover(discovery) => self.discover(&discovery, on_event).await,
             Request::ForgetToken => self.forget_token(),
@@ -187,6 +209,13 @@ impl Dispatcher {
             .lock()
             .expect("nobody panics while holding it");
         std::mem::replace(&mut *open, listeners)
+    }
+
+    fn exchange_etcd_ports(&self, ports: Option<EtcdPorts>) {
+        *self
+            .etcd_ports
+            .lock()
+            .expect("nobody panics while holding it") = ports;
     }
 
     async fn check(&self, steps: Vec<(StepId, Step)>) -> Result<Reply, AgentError> {

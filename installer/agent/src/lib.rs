@@ -11,6 +11,7 @@ pub mod cri;
 mod dispatch;
 mod error;
 pub mod etcd;
+mod etcd_ports;
 mod facts;
 mod files;
 mod help;

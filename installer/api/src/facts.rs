@@ -30,6 +30,9 @@ pub struct Facts {
     pub hosts: BTreeMap<HostName, HostState>,
     /// The cluster, where a control-plane host answered for it.
     pub cluster: Option<ClusterFacts>,
+    /// The control-plane host that answered for the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_from: Option<HostName>,
     /// What came of probes, for each host that was asked; empty where none were made.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub probes: BTreeMap<HostName, HostProbes>,
@@ -261,6 +264,10 @@ pub struct ExistingCluster {
     pub admin_conf: bool,
     /// Whether etcd's folder has content.
     pub etcd_data: bool,
+    /// The members that etcd's manifest names, `name=url` each, where it joined
+    /// others; none where it started a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub initial_cluster: Vec<String>,
     /// The pin of the cluster CA, `sha256:…`, if there is one.
     pub ca_pin: Option<String>,
     /// The digest of the cluster CA's file.
@@ -304,6 +311,14 @@ pub struct ClusterFacts {
     /// kubeadm's `ClusterConfiguration`, as the cluster keeps it.
     #[serde(default)]
     pub configuration: Option<serde_json::Value>,
+}
+
+impl ClusterFacts {
+    /// Returns the control plane's address as kubeadm's configuration has it, `host:port`.
+    pub fn control_plane_endpoint(&self) -> Option<&str> {
+        let found = self.configuration.as_ref()?.get("controlPlaneEndpoint")?;
+        found.as_str().filter(|endpoint| !endpoint.is_empty())
+    }
 }
 
 /// A node.

@@ -1,6 +1,7 @@
 //! What workstation and agent say to each other: newline-delimited JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, Event, Failure,
     FileContent, HostFacts, HostName, KubernetesVersion, ListenerState, Probe, ProbeListener,
-    ProbeOutcome, PublicFile, RunId, Sha256Digest, Step, StepId,
+    ProbeOutcome, PublicFile, RunId, SecretText, Sha256Digest, Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -100,6 +101,12 @@ pub enum Request {
         /// Which.
         file: PublicFile,
     },
+    /// Reads authorities with their keys, secrets, for another control-plane
+    /// host. Answered with [`Reply::Authorities`].
+    ReadAuthorities {
+        /// Which: kubeadm's phase names, and `sa`.
+        names: Vec<String>,
+    },
     /// Reads the administrator's kubeconfig, a secret. Answered with [`Reply::Text`].
     ReadAdminKubeconfig,
     /// Reads the file of the cluster that this host is a control-plane node of.
@@ -133,6 +140,23 @@ pub enum Request {
     },
     /// Closes the ports that were opened. Answered with [`Reply::Arrivals`].
     CloseListeners,
+    /// Opens etcd's ports, with its certificates and its clients' only, until
+    /// [`Request::CloseEtcdPorts`], the channel's end or the bound. Answered
+    /// with [`Reply::Done`].
+    OpenEtcdPorts {
+        /// The node's address.
+        address: IpAddr,
+        /// The bound.
+        seconds: u64,
+    },
+    /// Closes etcd's ports. Answered with [`Reply::Done`].
+    CloseEtcdPorts,
+    /// Tries etcd's ports of another control-plane host with the certificates
+    /// of this one. Answered with [`Reply::EtcdPorts`].
+    TryEtcdPorts {
+        /// The other node's address.
+        address: IpAddr,
+    },
     /// Writes down that a run begins or is over. Answered with [`Reply::Done`].
     NoteRun {
         /// The run.
@@ -206,6 +230,9 @@ pub struct Attachment {
     /// A user's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<FileContent>,
+    /// Authorities and keys, by their paths below kubeadm's folder of certificates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub authorities: BTreeMap<String, SecretText>,
 }
 
 /// A line from the agent on a control channel.
@@ -297,6 +324,11 @@ pub enum Reply {
         /// The text.
         text: String,
     },
+    /// Authorities with their keys.
+    Authorities {
+        /// By their paths below kubeadm's folder of certificates.
+        files: BTreeMap<String, SecretText>,
+    },
     /// A cluster file.
     StoredCluster {
         /// Its text; none where the cluster was not made by Slipway.
@@ -338,6 +370,11 @@ pub enum Reply {
         /// In the request's order.
         outcomes: Vec<ProbeOutcome>,
     },
+    /// What came of trying etcd's ports.
+    EtcdPorts {
+        /// Those that are not reached, each with why not.
+        unreached: Vec<(u16, String)>,
+    },
     /// The datagrams that came while ports were open.
     Arrivals {
         /// Each sender and size once.
@@ -363,6 +400,7 @@ impl std::fmt::Debug for Reply {
             Self::CertificateRequest { .. } => "CertificateRequest",
             Self::Certificate { .. } => "Certificate",
             Self::Text { .. } => "Text",
+            Self::Authorities { .. } => "Authorities",
             Self::StoredCluster { .. } => "StoredCluster",
             Self::Journal { .. } => "Journal",
             Self::SelfSigned { .. } => "SelfSigned",
@@ -371,6 +409,7 @@ impl std::fmt::Debug for Reply {
             Self::Clock { .. } => "Clock",
             Self::Listeners { .. } => "Listeners",
             Self::Probes { .. } => "Probes",
+            Self::EtcdPorts { .. } => "EtcdPorts",
             Self::Arrivals { .. } => "Arrivals",
             Self::Tokens { .. } => "Tokens",
         })

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use slipway_api::{ClusterSpec, HostName, HostSpec};
-use slipway_engine::{ConnectOptions, Fleet};
+use slipway_api::protocol::{Reply, Request};
+use slipway_api::{ClusterSpec, HostName, HostSpec, Role};
+use slipway_engine::{ConnectOptions, EngineError, Fleet};
 
 use crate::args::ClusterArgs;
 use crate::cli_error::CliError;
+use crate::exit_code::ExitCode;
 use crate::session::{Reading, load_spec};
 use crate::terminal;
 use crate::this_machine::{self, ThisMachine};
@@ -109,6 +111,50 @@ impl Cluster {
         let here = self.here.as_ref();
         here.and_then(|here| self.spec.host(&here.name))
             .unwrap_or_else(|| self.spec.first_control_plane())
+    }
+
+    /// Returns the hosts any of which may speak for the control plane, in the
+    /// file's order.
+    pub fn control_planes(&self) -> Vec<&HostSpec> {
+        match &self.here {
+            Some(_) => vec![self.control_plane()],
+            None => self.spec.hosts_with_role(Role::ControlPlane).collect(),
+        }
+    }
+
+    /// Asks the control plane: the first of its hosts that has an answer.
+    ///
+    /// # Errors
+    /// None can be reached, or all that were reached fail.
+    pub async fn ask_control_plane(
+        &self,
+        args: &ClusterArgs,
+        request: Request,
+    ) -> Result<Reply, CliError> {
+        let fleet = self.connect(self.control_planes(), args).await?;
+        let mut failed = None;
+        for host in self.control_planes() {
+            let Some(host) = fleet.host(&host.name) else {
+                continue;
+            };
+            match host.request(request.clone(), &|_| {}).await {
+                Ok(reply) => {
+                    fleet.close().await;
+                    return Ok(reply);
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        fleet.close().await;
+        match failed {
+            None => Err(EngineError::Unreachable(fleet.unreachable()).into()),
+            Some(error) => Err(CliError {
+                code: ExitCode::Failed,
+                failure: error.to_failure(),
+            }),
+        }
     }
 
     /// Connects to `hosts`, telling on stderr what takes long. Without a file

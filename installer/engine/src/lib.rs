@@ -5,6 +5,7 @@
 mod agree;
 mod blob_delivery;
 mod error;
+mod etcd_proof;
 mod fleet;
 mod observe;
 mod probe_hosts;

@@ -4,24 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use slipway_api::protocol::{Attachment, Reply, Request, StepEvent};
+use slipway_api::step::EtcdPeer;
 use slipway_api::{Check, Failure, HostName, PlannedStep, RunId, Step};
 use slipway_hosts::Host;
 
 use crate::blob_delivery::BlobDelivery;
+use crate::etcd_proof::prove_etcd_ports;
 use crate::run_notes::RunNotes;
 use crate::step_error::StepError;
 
 /// The hosts of a run.
 pub(crate) type Hosts = BTreeMap<HostName, Arc<dyn Host>>;
 
-/// Returns the hosts that a step needs: its own, and one that it takes something from or waits for.
+/// Returns the hosts that a step needs: its own, and those that it takes
+/// something from, proves something with, or waits for.
 pub(crate) fn hosts_of(planned: &PlannedStep) -> impl Iterator<Item = &HostName> {
+    let mut peers: &[EtcdPeer] = &[];
     let source = if let Step::FetchFile(step) = &planned.step {
         Some(&step.from)
+    } else if let Step::CopyAuthorities(step) = &planned.step {
+        Some(&step.from)
+    } else if let Step::JoinEtcd(step) = &planned.step {
+        peers = &step.peers;
+        None
     } else {
         planned.step.signer().or_else(|| planned.step.awaited())
     };
-    std::iter::once(&planned.host).chain(source)
+    let peers = peers.iter().map(|peer| &peer.host);
+    std::iter::once(&planned.host).chain(source).chain(peers)
 }
 
 /// Runs a step and returns whether it changed anything.
@@ -70,6 +80,30 @@ pub(crate) async fn run_step(
                 content: Some(delivery.read(&step.content).await?),
                 ..Attachment::default()
             }
+        }
+        (Step::CopyAuthorities(step), _) => {
+            // Secrets travel only where they are needed.
+            if is_satisfied(planned, host).await? {
+                return Ok(false);
+            }
+            let source = find(hosts, &step.from)?;
+            let names = step.names.clone();
+            let reply = source.request(Request::ReadAuthorities { names }, &|_| {});
+            let reply = reply.await.map_err(StepError::on(&step.from))?;
+            let Reply::Authorities { files } = reply else {
+                return Err(StepError::unexpected(&reply));
+            };
+            Attachment {
+                authorities: files,
+                ..Attachment::default()
+            }
+        }
+        (Step::JoinEtcd(step), _) => {
+            if is_satisfied(planned, host).await? {
+                return Ok(false);
+            }
+            prove_etcd_ports(&planned.host, step, hosts).await?;
+            Attachment::default()
         }
         (_, Some(signer)) => {
             // A certificate that fits is not asked for again.
@@ -154,7 +188,7 @@ async fn signed(
     })
 }
 
-fn find<'a>(hosts: &'a Hosts, name: &HostName) -> Result<&'a Arc<dyn Host>, Failure> {
+pub(crate) fn find<'a>(hosts: &'a Hosts, name: &HostName) -> Result<&'a Arc<dyn Host>, Failure> {
     hosts
         .get(name)
         .ok_or_else(|| Failure::because(format!("host {name} is needed and is not connected")))

@@ -16,7 +16,7 @@ use slipway_templates::{
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::COMPONENT_TIMEOUT;
-use crate::names::{LOCAL_API_NAMES, api_url, control_plane_endpoint, service_address};
+use crate::names::{LOCAL_API_NAMES, node_url, service_address};
 use crate::patches::with_patches;
 use crate::plan_cluster::HostInput;
 use crate::worker::kubelet_configuration;
@@ -31,7 +31,7 @@ pub(crate) fn add_cluster_configuration(
     let configuration = &spec.cluster_configuration;
     let cluster_configuration = ClusterConfiguration {
         kubernetes_version: spec.kubernetes_version.to_string(),
-        control_plane_endpoint: control_plane_endpoint(spec),
+        control_plane_endpoint: input.control_plane.endpoint.clone(),
         pod_subnet: spec.networking.pod_subnet.to_string(),
         service_subnet: spec.networking.service_subnet.to_string(),
         dns_domain: spec.networking.dns_domain.clone(),
@@ -74,7 +74,7 @@ pub(crate) fn add_cluster_configuration(
     let text = roles.render();
     add(builder, Phase::BootstrapToken, "roles for joining", text)?;
     let info = ClusterInfo {
-        server: api_url(spec),
+        server: input.control_plane.url(),
         ca_certificates_pem: PublishClusterInfo::CA_PLACEHOLDER.to_owned(),
     };
     let manifest = info.render().map_err(|source| PlanError::Render {
@@ -153,7 +153,7 @@ pub(crate) fn add_addons(
     };
     let kube_proxy = KubeProxy {
         image: input.images().component("kube-proxy").to_string(),
-        server: api_url(spec),
+        server: node_url(spec),
         config: KubeProxyConfig {
             advertise_address: input.host.node_ip.to_string(),
             cluster_cidr: spec.networking.pod_subnet.to_string(),
@@ -198,7 +198,7 @@ pub(crate) fn add_addons(
 /// Returns whether metrics-server is installed. It believes only kubelets whose
 /// serving certificates the cluster's CA signed.
 fn has_metrics_server(input: &HostInput<'_>) -> bool {
-    let is_believed = !input.has_external_ca || input.facts.existing.has_signed_serving;
+    let is_believed = !input.has_external_ca() || input.facts.existing.has_signed_serving;
     input.spec.addons.metrics_server && is_believed
 }
 

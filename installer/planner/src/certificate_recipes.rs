@@ -4,7 +4,7 @@ use slipway_api::step::{EnsureCertificate, EnsureKubeconfig};
 use slipway_api::{ClusterSpec, Etcd, ExistingCluster, HostName, HostSpec, Release, Role};
 
 use crate::PlanError;
-use crate::names::{api_url, control_plane_names, local_api_url};
+use crate::names::{administrator_url, control_plane_names, local_api_url, node_url};
 
 /// The certificates that kubeadm makes beside the authorities, each with its own.
 const CERTIFICATES: [(&str, &str); 7] = [
@@ -85,7 +85,7 @@ impl CertificateRecipes {
                 is_external: is_external(authority),
             });
         let is_external = is_external("ca");
-        let public = api_url(spec);
+        let public = administrator_url(spec, host);
         let local = local_api_url(host);
         let kubeconfigs = [
             ("admin", &public),
@@ -111,7 +111,7 @@ impl CertificateRecipes {
 
     /// Returns those of a worker under an authority whose key is elsewhere.
     fn of_worker(spec: &ClusterSpec, host: &HostSpec) -> Self {
-        let kubelet = given_kubelet(spec, host, api_url(spec));
+        let kubelet = given_kubelet(spec, host, node_url(spec));
         Self {
             certificates: Vec::new(),
             kubeconfigs: vec![kubelet],

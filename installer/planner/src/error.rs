@@ -23,12 +23,6 @@ pub enum PlanError {
         /// Its socket.
         socket: String,
     },
-    /// Several control-plane nodes are asked for.
-    #[error("the file has {count} control-plane hosts, and this build brings up one")]
-    SeveralControlPlanes {
-        /// How many.
-        count: usize,
-    },
     /// A file that the cluster file names was not read.
     #[error("{path} is named in the cluster file and was not read", path = .0.display())]
     NotRead(PathBuf),
@@ -109,6 +103,14 @@ pub enum PlanError {
         /// What the cluster runs.
         api_server: KubernetesVersion,
     },
+    /// A control-plane host is to leave a cluster that goes on.
+    #[error(
+        "{host} is a member of an etcd that goes on, and this build takes no member out: reset the whole cluster with --all"
+    )]
+    EtcdMember {
+        /// The host.
+        host: HostName,
+    },
     /// The last control-plane host cannot leave while workers stay.
     #[error(
         "{host} is the only control-plane node: without it the cluster ends; reset the whole cluster with --all"
@@ -130,9 +132,6 @@ impl PlanError {
                 "write `runtime: { adopt: false }` below `spec`: containerd is installed beside it, and the kubelet uses that"
                     .to_owned(),
             ),
-            Self::SeveralControlPlanes { .. } => {
-                Some("keep one host with `role: control-plane` in the file".to_owned())
-            }
             Self::NotInBundle { .. } => Some(
                 "make a bundle with this version: `slipway bundle create --kubernetes-version V -o FILE`"
                     .to_owned(),
@@ -163,6 +162,7 @@ impl PlanError {
             ),
             Self::Unsupported(_)
             | Self::Render { .. }
+            | Self::EtcdMember { .. }
             | Self::LastControlPlane { .. } => None,
         }
     }

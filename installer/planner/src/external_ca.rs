@@ -2,10 +2,11 @@
 
 use slipway_api::{ClusterSpec, Facts, HostFacts};
 
+use crate::control_plane_hosts::ControlPlaneHosts;
+
 /// Returns whether the key of the cluster's CA is elsewhere.
 pub(crate) fn has_external_ca(spec: &ClusterSpec, facts: &Facts) -> bool {
-    let first = facts.host(&spec.first_control_plane().name);
-    first.is_some_and(|host| host.existing.has_external("ca"))
+    ControlPlaneHosts::of(spec, facts).is_ok_and(|hosts| hosts.has_external("ca"))
 }
 
 /// Returns whether a host's kubelet.conf is one that was put there for a node

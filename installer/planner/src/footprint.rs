@@ -5,6 +5,7 @@ use slipway_api::step::{
 };
 use slipway_api::{ClusterSpec, Etcd, HostSpec, Role, Step, paths};
 
+use crate::balancer::{BALANCER_UNIT, has_balancer};
 use crate::own_files;
 use crate::plan_fixes::ROUTE_UNIT;
 
@@ -151,7 +152,7 @@ pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool
     let mut found: Vec<String> = FOLDERS.map(str::to_owned).to_vec();
     found.extend(own_files::remembered(host));
     found.extend(etcd_dir(spec, role).map(str::to_owned));
-    let mut groups = vec![cni_plugins(), programs(role), units(&["kubelet"])];
+    let mut groups = vec![cni_plugins(), programs(spec, role), units(&["kubelet"])];
     if with_runtime {
         found.extend(RUNTIME_FOLDERS.map(str::to_owned));
         groups.extend([
@@ -171,10 +172,13 @@ pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool
 /// Returns the files and folders that Slipway put on a host of its own.
 pub(crate) fn installed_files(spec: &ClusterSpec, role: Role, with_runtime: bool) -> Vec<Step> {
     let mut names = vec!["kubelet", ROUTE_UNIT.trim_end_matches(".service")];
+    if has_balancer(spec, role) {
+        names.push(BALANCER_UNIT.trim_end_matches(".service"));
+    }
     let mut steps = vec![
         Step::RemoveFiles(cni_plugins()),
         empty_folders("/opt/cni"),
-        Step::RemoveFiles(programs(role)),
+        Step::RemoveFiles(programs(spec, role)),
     ];
     if with_runtime {
         names.push("containerd");
@@ -269,9 +273,10 @@ fn cni_plugins() -> RemoveFiles {
     files(paths::CNI_BIN_DIR, &CNI_PLUGINS)
 }
 
-fn programs(role: Role) -> RemoveFiles {
+fn programs(spec: &ClusterSpec, role: Role) -> RemoveFiles {
     match role {
         Role::ControlPlane => files(paths::BIN_DIR, &["kubelet", "kubeadm", "kubectl"]),
+        Role::Worker if has_balancer(spec, role) => files(paths::BIN_DIR, &["kubelet", "slipway"]),
         Role::Worker => files(paths::BIN_DIR, &["kubelet"]),
     }
 }

@@ -5,18 +5,23 @@
 //! same bytes: no clock, no randomness, no files.
 
 mod addons;
+mod balancer;
 mod builder;
 mod certificate_recipes;
 mod components;
 mod control_plane;
+mod control_plane_hosts;
 mod error;
 mod external_ca;
 mod footprint;
 mod images;
 mod install;
+mod joined_control_plane;
 mod leftovers;
+mod manifests;
 mod membership;
 mod names;
+mod node_certificates;
 mod own_files;
 mod patches;
 mod plan_cluster;

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
-use slipway_api::{ClusterSpec, Etcd, HostSpec, step::ControlPlaneNames};
+use slipway_api::{ClusterSpec, Etcd, HostSpec, Role, step::ControlPlaneNames};
+
+use crate::balancer::has_balancer;
 
 /// The API server's port.
 pub(crate) const API_PORT: u16 = 6443;
@@ -13,21 +15,32 @@ pub(crate) fn local_api_url(host: &HostSpec) -> String {
     format!("https://{}", SocketAddr::new(host.node_ip, API_PORT))
 }
 
-/// Returns the URL under which everybody reaches the API.
-pub(crate) fn api_url(spec: &ClusterSpec) -> String {
-    match &spec.control_plane_endpoint {
-        Some(endpoint) => format!("https://{}", host_port(&endpoint.host, endpoint.port)),
-        None => local_api_url(spec.first_control_plane()),
+/// The URL of the API server through the balancer on a worker, or on a
+/// control-plane node the server itself.
+const BALANCED_URL: &str = "https://127.0.0.1:6443";
+
+/// Returns the URL in the kubeconfigs of administrators on `host`: without an
+/// endpoint the API server beside them, which goes when they go.
+pub(crate) fn administrator_url(spec: &ClusterSpec, host: &HostSpec) -> String {
+    given_url(spec).unwrap_or_else(|| local_api_url(host))
+}
+
+/// Returns the URL for what runs on workers, and on all nodes alike.
+pub(crate) fn node_url(spec: &ClusterSpec) -> String {
+    if has_balancer(spec, Role::Worker) {
+        BALANCED_URL.to_owned()
+    } else {
+        administrator_url(spec, spec.first_control_plane())
     }
 }
 
-/// Returns the endpoint as kubeadm's configuration writes it.
-pub(crate) fn control_plane_endpoint(spec: &ClusterSpec) -> String {
-    let url = api_url(spec);
-    url.trim_start_matches("https://").to_owned()
+fn given_url(spec: &ClusterSpec) -> Option<String> {
+    let endpoint = spec.control_plane_endpoint.as_ref()?;
+    Some(format!("https://{}", host_port(&endpoint.host, endpoint.port)))
 }
 
-fn host_port(host: &str, port: u16) -> String {
+/// Returns a host with its port, as URLs have them.
+pub(crate) fn host_port(host: &str, port: u16) -> String {
     match host.parse::<IpAddr>() {
         Ok(address) => SocketAddr::new(address, port).to_string(),
         Err(_) => format!("{host}:{port}"),

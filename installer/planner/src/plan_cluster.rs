@@ -10,8 +10,9 @@ use crate::PlanError;
 use crate::addons::{add_addon_waits, add_cluster_file};
 use crate::builder::PlanBuilder;
 use crate::control_plane::add_control_plane;
-use crate::external_ca::has_external_ca;
+use crate::control_plane_hosts::{ControlPlaneHosts, is_established};
 use crate::images::Images;
+use crate::joined_control_plane::{Chain, add_joined_control_plane};
 use crate::worker::add_worker;
 
 /// Which hosts a plan is about.
@@ -39,13 +40,27 @@ pub(crate) struct HostInput<'a> {
     pub spec: &'a ClusterSpec,
     pub host: &'a HostSpec,
     pub facts: &'a HostFacts,
+    pub control_plane: &'a ControlPlaneHosts<'a>,
     pub release: &'a Release,
     pub manifest: &'a BundleManifest,
-    /// Whether the key of the cluster's CA is elsewhere.
-    pub has_external_ca: bool,
 }
 
 impl<'a> HostInput<'a> {
+    /// Returns whether the key of the cluster's CA is elsewhere.
+    pub fn has_external_ca(&self) -> bool {
+        self.control_plane.has_external("ca")
+    }
+
+    /// Returns the same for another host; none where it was not reached.
+    fn on(self, host: &'a HostSpec, facts: &'a Facts) -> Option<Self> {
+        let facts = facts.host(&host.name)?;
+        Some(Self {
+            host,
+            facts,
+            ..self
+        })
+    }
+
     /// Returns the cluster's images.
     pub fn images(&self) -> Images<'a> {
         Images::new(self.spec, self.release)
@@ -53,61 +68,68 @@ impl<'a> HostInput<'a> {
 }
 
 /// Returns everything that must hold for the hosts in `scope`, in order.
-/// Workers that were not reached are left out.
+/// Hosts that were not reached are left out.
 ///
 /// # Errors
-/// The control-plane host was not reached; the version or the file's shape is
-/// not supported; the bundle lacks something.
+/// No control-plane host can lead; the version or the file's shape is not
+/// supported; the bundle lacks something.
 pub fn plan_cluster(
     spec: &ClusterSpec,
     facts: &Facts,
     manifest: &BundleManifest,
     scope: &Scope,
 ) -> Result<Plan, PlanError> {
-    let count = spec.hosts_with_role(Role::ControlPlane).count();
-    if count > 1 {
-        return Err(PlanError::SeveralControlPlanes { count });
-    }
+    let control_plane = ControlPlaneHosts::of(spec, facts)?;
     let release = Release::of(&spec.kubernetes_version)?;
     let mut builder = PlanBuilder::default();
-    let first = spec.first_control_plane();
-    let mut joinable = Vec::new();
-    let mut ready = Vec::new();
-    let control_plane_facts = facts
+    let first = control_plane.lead;
+    let lead_facts = facts
         .host(&first.name)
         .ok_or_else(|| PlanError::HostNotReached {
             host: first.name.clone(),
         })?;
-    let control_plane = HostInput {
+    let lead = HostInput {
         spec,
         host: first,
-        facts: control_plane_facts,
+        facts: lead_facts,
+        control_plane: &control_plane,
         release: &release,
         manifest,
-        has_external_ca: has_external_ca(spec, facts),
     };
+    let mut chain = Chain::default();
+    let mut ready = Vec::new();
+    let mut joinable = Vec::new();
     if scope.includes(&first.name) {
-        let steps = add_control_plane(&mut builder, &control_plane)?;
-        joinable = steps.joinable;
-        ready.push(steps.ready);
+        let steps = add_control_plane(&mut builder, &lead)?;
+        joinable.clone_from(&steps.joinable);
+        ready.push(steps.ready.clone());
+        chain.begin(&lead, steps);
     } else {
         // A file with one host more is a new file.
-        add_cluster_file(&mut builder, &control_plane, &[]);
+        add_cluster_file(&mut builder, &lead, &[]);
+        chain.found(&lead);
     }
-    let ca = control_plane_facts.existing.ca_sha256;
-    for worker in spec
+    let others = control_plane.others.iter().copied();
+    for host in others.filter_map(|host| lead.on(host, facts)) {
+        let name = &host.host.name;
+        if scope.includes(name) {
+            let runs = is_established(facts, name);
+            ready.push(add_joined_control_plane(
+                &mut builder,
+                &host,
+                &mut chain,
+                runs,
+            )?);
+        } else if is_established(facts, name) {
+            chain.found(&host);
+        }
+    }
+    let ca = lead.facts.existing.ca_sha256;
+    let workers = spec
         .hosts_with_role(Role::Worker)
-        .filter(|host| scope.includes(&host.name))
-    {
-        let Some(facts) = facts.host(&worker.name) else {
-            continue;
-        };
-        let host = HostInput {
-            host: worker,
-            facts,
-            ..control_plane
-        };
-        ready.push(add_worker(&mut builder, &host, ca, &joinable)?);
+        .filter(|host| scope.includes(&host.name));
+    for worker in workers.filter_map(|host| lead.on(host, facts)) {
+        ready.push(add_worker(&mut builder, &worker, ca, &joinable)?);
     }
     let left_out: Vec<LeftOut> = facts
         .unreached()
@@ -115,7 +137,7 @@ pub fn plan_cluster(
         .collect();
     // Pods on a node that is down are not available, however long one waits.
     if scope.includes(&first.name) && !has_node_among(&left_out, spec, facts) {
-        add_addon_waits(&mut builder, &control_plane, &ready);
+        add_addon_waits(&mut builder, &lead, &ready);
     }
     Ok(builder.finish(&spec.name, left_out))
 }

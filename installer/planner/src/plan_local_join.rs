@@ -17,6 +17,7 @@ use slipway_api::{
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::COMPONENT_TIMEOUT;
+use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::install::{add_images, add_install};
 use crate::plan_cluster::HostInput;
 use crate::worker::{KubeletStart, add_kubelet_files, add_kubelet_unit};
@@ -119,14 +120,14 @@ pub fn plan_local_join(
         .ok_or_else(|| PlanError::UnknownHost {
             host: node.name.clone(),
         })?;
+    let control_plane = ControlPlaneHosts::single(&spec);
     let input = HostInput {
         spec: &spec,
         host,
         facts,
+        control_plane: &control_plane,
         release: &release,
         manifest,
-        // Where nobody signs, joining by token does not work, and nobody can tell from here.
-        has_external_ca: false,
     };
     let mut builder = PlanBuilder::default();
     add_joining(&mut builder, &input, discovered, node)?;

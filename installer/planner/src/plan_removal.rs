@@ -13,7 +13,9 @@ use slipway_api::{
 };
 
 use crate::PlanError;
+use crate::balancer::{BALANCER_UNIT, has_balancer};
 use crate::builder::PlanBuilder;
+use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
 use crate::membership::belongs_to_cluster;
 use crate::own_files;
@@ -62,16 +64,16 @@ pub fn plan_removal(
         .hosts
         .iter()
         .all(|host| removal.hosts.contains(&host.name));
-    if removal.hosts.contains(&first.name) && !whole_cluster {
-        return Err(PlanError::LastControlPlane {
-            host: first.name.clone(),
-        });
+    if !whole_cluster {
+        refuse_control_planes(spec, removal)?;
     }
-    if !whole_cluster && facts.host(&first.name).is_none() {
+    let control_plane = ControlPlaneHosts::speaker(spec, facts);
+    if !whole_cluster && control_plane.is_none() {
         return Err(PlanError::HostNotReached {
             host: first.name.clone(),
         });
     }
+    let control_plane = control_plane.unwrap_or(first);
     let mut builder = PlanBuilder::default();
     let mut workers_gone = Vec::new();
     // Workers first: the control plane is needed to let them go.
@@ -85,9 +87,10 @@ pub fn plan_removal(
             Role::Worker if whole_cluster => Vec::new(),
             Role::Worker if facts.cluster.is_some() => {
                 let is_reached = facts.host(&host.name).is_some();
-                add_node_removal(&mut builder, &first.name, host, removal, is_reached)
+                let name = &control_plane.name;
+                add_node_removal(&mut builder, name, host, removal, is_reached)
             }
-            Role::Worker if has_control_plane(facts, first) => {
+            Role::Worker if has_control_plane(facts, control_plane) => {
                 return Err(PlanError::ApiDown {
                     host: host.name.clone(),
                 });
@@ -100,6 +103,27 @@ pub fn plan_removal(
     let is_wanted = |it: &LeftOut| removal.hosts.contains(&it.host);
     let left_out = facts.unreached().filter(is_wanted).collect();
     Ok(asked_for(builder.finish(&spec.name, left_out)))
+}
+
+/// Refuses to take control-plane hosts away from a cluster that goes on.
+fn refuse_control_planes(spec: &ClusterSpec, removal: &Removal) -> Result<(), PlanError> {
+    let all: Vec<&HostName> = spec
+        .hosts_with_role(Role::ControlPlane)
+        .map(|host| &host.name)
+        .collect();
+    let leaving = all.iter().find(|host| removal.hosts.contains(**host));
+    match leaving {
+        None => Ok(()),
+        Some(host) if all.iter().all(|host| removal.hosts.contains(*host)) => {
+            Err(PlanError::LastControlPlane {
+                host: (*host).clone(),
+            })
+        }
+        // Wiped without leaving etcd first, it would take a vote with it.
+        Some(host) => Err(PlanError::EtcdMember {
+            host: (*host).clone(),
+        }),
+    }
 }
 
 /// Returns what takes Kubernetes off `host` alone: nobody is asked to let the
@@ -270,6 +294,10 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     steps.extend(placed.map(|path| own_files::withdrawal(path)));
     steps.extend(footprint::node_files(spec, host.role));
     steps.extend(footprint::network_files());
+    if has_balancer(spec, host.role) {
+        steps.push(stop(BALANCER_UNIT));
+        steps.push(footprint::everything(paths::APISERVER_PROXY_DIR));
+    }
     // The route that `preflight --fix` may have added goes with its unit.
     steps.push(stop(ROUTE_UNIT));
     if existing.slipway_cluster.is_some() {
@@ -282,6 +310,9 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
         units.push(CONTAINERD_UNIT.to_owned());
     }
     units.push(ROUTE_UNIT.to_owned());
+    if has_balancer(spec, host.role) {
+        units.push(BALANCER_UNIT.to_owned());
+    }
     steps.push(Step::ForgetUnits(ForgetUnits { units }));
     steps.extend(footprint::node_marks());
     // The marker goes after everything that it answers for: until then the host

@@ -62,6 +62,26 @@ pub(crate) struct PodFiles {
     pub own: BTreeMap<&'static str, Vec<OwnFile>>,
 }
 
+/// Adds etcd, and returns its step; none where it is somebody else's.
+pub(crate) fn add_etcd_pod(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    files: &PodFiles,
+    needs: &StepId,
+) -> Option<StepId> {
+    add(builder, input, files, &ETCD, needs)
+}
+
+/// Adds the API server alone, and returns its step.
+pub(crate) fn add_api_server_pod(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    files: &PodFiles,
+    needs: &StepId,
+) -> Option<StepId> {
+    add(builder, input, files, &API_SERVER, needs)
+}
+
 /// Adds etcd and the API server, and returns their steps.
 pub(crate) fn add_api_server(
     builder: &mut PlanBuilder,
@@ -102,7 +122,12 @@ fn add(
         .iter()
         .filter(|name| writers.contains_key(**name));
     let mut after: Vec<StepId> = vec![manifest.clone()];
-    after.extend(read.clone().map(|name| writers[*name].clone()));
+    for writer in read.clone().map(|name| &writers[*name]) {
+        // One step may bring several of them.
+        if !after.contains(writer) {
+            after.push(writer.clone());
+        }
+    }
     let own = files.own.get(component.name).map_or(&[][..], Vec::as_slice);
     after.extend(own.iter().map(|(id, _)| id.clone()));
     let own = own.iter().map(|(_, path)| path.clone());

@@ -8,13 +8,15 @@ use slipway_api::{Cni, PatchTarget, Phase, Role, Sha256Digest, Step, StepId, pat
 use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig, named_paths};
 
 use crate::PlanError;
+use crate::balancer::add_balancer;
 use crate::builder::PlanBuilder;
 use crate::certificate_recipes::given_kubelet;
 use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
 use crate::install::{Installed, add_images, add_install, runtime_socket};
-use crate::names::{api_url, service_address};
+use crate::names::{node_url, service_address};
 use crate::own_files::{add_withdrawals, at_or_below};
 use crate::patches::with_patches;
+use crate::names::service_address;
 use crate::plan_cluster::HostInput;
 
 /// Adds a worker node; returns the step after which it is Ready.
@@ -29,8 +31,9 @@ pub(crate) fn add_worker(
 ) -> Result<StepId, PlanError> {
     let host = &input.host.name;
     let installed = add_install(builder, input)?;
+    let balancer = add_balancer(builder, input, &installed.marker)?;
     let images = add_images(builder, input, &input.images().of_node(), &installed)?;
-    let first = &input.spec.first_control_plane().name;
+    let first = &input.control_plane.lead.name;
     let fetch = FetchFile {
         from: first.clone(),
         file: PublicFile::ClusterCa,
@@ -44,8 +47,10 @@ pub(crate) fn add_worker(
     // The kubelet pulls nothing by itself where the images are already there.
     needs.extend(images);
     needs.push(fetch);
+    // The kubelet's kubeconfig names the balancer.
+    needs.extend(balancer);
     let start = KubeletStart {
-        server: api_url(input.spec),
+        server: node_url(input.spec),
         needs: &needs,
         installed: &installed,
     };
@@ -99,7 +104,7 @@ pub(crate) fn add_kubelet(
 ) -> Result<StepId, PlanError> {
     let host = &input.host.name;
     let phase = Phase::KubeletStart;
-    if input.has_external_ca {
+    if input.has_external_ca() {
         // The kubelet makes its own serving certificate where none is given.
         let given = given_kubelet(input.spec, input.host, start.server.clone());
         let given = builder.add(host, phase, Step::EnsureKubeconfig(given), start.needs);
@@ -107,7 +112,7 @@ pub(crate) fn add_kubelet(
         files.push((given, paths::KUBELET_CONF.to_owned()));
         return Ok(add_kubelet_unit(builder, input, start.needs, files));
     }
-    let signer = input.spec.first_control_plane().name.clone();
+    let signer = input.control_plane.signer(input.host);
     let node_name = input.host.node_name().to_owned();
     let configuration = &input.spec.cluster_configuration;
     let algorithm = &configuration.encryption_algorithm;

@@ -10,7 +10,7 @@ use slipway_pki::{CertificateFacts, public_key_pin};
 use super::authorities::gather_authorities;
 use crate::placed_files::PlacedFiles;
 use crate::server::under;
-use crate::steps::count_chains;
+use crate::steps::{count_chains, initial_cluster};
 
 /// Where flannel writes the subnets that its CNI plugin uses.
 const FLANNEL_SUBNET_FILE: &str = "/run/flannel/subnet.env";
@@ -42,6 +42,7 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
         bootstrap_conf: under(root, paths::BOOTSTRAP_KUBELET_CONF).exists(),
         admin_conf: under(root, paths::ADMIN_CONF).exists(),
         etcd_data: entries(paths::ETCD_DIR).next().is_some(),
+        initial_cluster: initial_members(root),
         ca_pin: authority
             .as_deref()
             .and_then(|pem| public_key_pin(pem).ok()),
@@ -56,6 +57,16 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
             CertificateFacts::chain_leads_to(&chain, ca).unwrap_or(false)
         }),
         leftovers: gather_leftovers(root, is_member).await,
+    }
+}
+
+/// Returns the members that etcd was told when it joined them.
+fn initial_members(root: &Path) -> Vec<String> {
+    let path = under(root, paths::MANIFESTS_DIR).join("etcd.yaml");
+    let manifest = std::fs::read_to_string(path).unwrap_or_default();
+    match initial_cluster(&manifest) {
+        Some((members, true)) => members.split(',').map(str::to_owned).collect(),
+        Some((_, false)) | None => Vec::new(),
     }
 }
 

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use slipway_api::step::{EnsureDirectory, FetchFile, InstallBlob, UnpackArchive, WriteFile};
+use slipway_api::step::{
+    EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, UnpackArchive, WriteFile,
+};
 use slipway_api::{ArchiveMember, Check, Sha256Digest};
 
 use super::needed;
@@ -69,6 +71,25 @@ pub(super) fn apply_blob(step: &InstallBlob, context: &Context) -> Result<(), Ag
     let target = context.at(&step.path);
     let written = files::write_from(&target, EXECUTABLE, &mut reader, Some(step.blob.sha256));
     forget_damaged(written, &source)
+}
+
+/// The program that this agent runs, whatever has become of its file.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+pub(super) fn check_slipway(step: &InstallSlipway, context: &Context) -> Result<Check, AgentError> {
+    let own = files::digest(Path::new(OWN_PROGRAM))?;
+    let own = own.ok_or_else(|| {
+        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+        AgentError::file("read", Path::new(OWN_PROGRAM))(gone)
+    })?;
+    let path = context.at(&step.path);
+    Ok(needed(files::difference(&path, own, EXECUTABLE)?))
+}
+
+pub(super) fn apply_slipway(step: &InstallSlipway, context: &Context) -> Result<(), AgentError> {
+    let source = Path::new(OWN_PROGRAM);
+    let mut reader = std::fs::File::open(source).map_err(AgentError::file("read", source))?;
+    files::write_from(&context.at(&step.path), EXECUTABLE, &mut reader, None)
 }
 
 pub(super) fn check_archive(step: &UnpackArchive, context: &Context) -> Result<Check, AgentError> {

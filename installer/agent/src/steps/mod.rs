@@ -1,9 +1,12 @@
 //! Checks, applies and verifies steps: one file per verb or small family of verbs.
 
+mod authorities;
 mod certificates;
 mod cgroups;
 mod cluster;
 mod containers;
+mod etcd;
+mod etcd_manifest;
 mod files;
 mod given;
 mod images;
@@ -26,8 +29,10 @@ use slipway_api::{Check, Step};
 use crate::AgentError;
 use crate::context::Context;
 
+pub(crate) use authorities::read_authorities;
 pub(crate) use certificates::{algorithm, certificate_profile, kubeconfig_name};
 pub(crate) use cluster::{client, failed};
+pub(crate) use etcd_manifest::initial_cluster;
 pub(crate) use given::judge_given;
 pub(crate) use kubelet_certificates::{prepare_request, sign_request};
 pub(crate) use rules::count_chains;
@@ -43,6 +48,7 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::PlaceFile(step) => own_files::check_placed(step, context),
         Step::WithdrawFile(step) => own_files::check_withdrawn(step, context),
         Step::InstallBlob(step) => files::check_blob(step, context),
+        Step::InstallSlipway(step) => files::check_slipway(step, context),
         Step::UnpackArchive(step) => files::check_archive(step, context),
         Step::FetchFile(step) => files::check_fetch(step, context),
         Step::LoadModules(step) => Ok(system::check_modules(step)),
@@ -50,6 +56,7 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::EnsureUnit(step) => units::check_unit(step, context).await,
         Step::EnsureStaticPod(step) => static_pods::check_static_pod(step, context).await,
         Step::ImportImage(step) => images::check_image(step).await,
+        Step::CopyAuthorities(step) => authorities::check_authorities(step, context),
         Step::EnsureAuthority(step) => certificates::check_authority(step, context),
         Step::EnsureServiceAccountKey(step) => certificates::check_service_account(step, context),
         Step::EnsureCertificate(step) => certificates::check_certificate(step, context),
@@ -57,6 +64,7 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::EnsureKubeletClient(step) => kubelet_certificates::check_client(step, context),
         Step::EnsureKubeletServing(step) => kubelet_certificates::check_serving(step, context),
         Step::EnsureKubeletBootstrap(step) => kubelet_bootstrap::check_bootstrap(step, context),
+        Step::JoinEtcd(step) => etcd::check_join(step, context).await,
         Step::ApplyObjects(step) => cluster::check_objects(step, context).await,
         Step::PublishClusterInfo(step) => cluster::check_info(step, context).await,
         Step::MarkNode(step) => cluster::check_marks(step, context).await,
@@ -100,6 +108,7 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::PlaceFile(step) => own_files::apply_placed(step, context),
         Step::WithdrawFile(step) => own_files::apply_withdrawn(step, context),
         Step::InstallBlob(step) => files::apply_blob(step, context),
+        Step::InstallSlipway(step) => files::apply_slipway(step, context),
         Step::UnpackArchive(step) => files::apply_archive(step, context),
         Step::FetchFile(step) => files::apply_fetch(step, context),
         Step::LoadModules(step) => system::apply_modules(step).await,
@@ -107,6 +116,7 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::EnsureUnit(step) => units::apply_unit(step, context).await,
         Step::EnsureStaticPod(step) => static_pods::apply_static_pod(step, context).await,
         Step::ImportImage(step) => images::apply_image(step, context).await,
+        Step::CopyAuthorities(step) => authorities::apply_authorities(step, context),
         Step::EnsureAuthority(step) => certificates::apply_authority(step, context),
         Step::EnsureServiceAccountKey(step) => certificates::apply_service_account(step, context),
         Step::EnsureCertificate(step) => certificates::apply_certificate(step, context),
@@ -114,6 +124,7 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::EnsureKubeletClient(step) => kubelet_certificates::apply_client(step, context),
         Step::EnsureKubeletServing(step) => kubelet_certificates::apply_serving(step, context),
         Step::EnsureKubeletBootstrap(step) => kubelet_bootstrap::apply_bootstrap(step, context),
+        Step::JoinEtcd(step) => etcd::apply_join(step, context).await,
         Step::ApplyObjects(step) => cluster::apply_objects(step, context).await,
         Step::PublishClusterInfo(step) => cluster::apply_info(step, context).await,
         Step::MarkNode(step) => cluster::apply_marks(step, context).await,

@@ -8,7 +8,7 @@ use slipway_api::{Check, paths};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{cluster, kubelet_bootstrap, needed, units};
+use super::{cluster, etcd, kubelet_bootstrap, needed, units};
 use crate::AgentError;
 use crate::context::Context;
 use crate::cri::CriClient;
@@ -57,6 +57,7 @@ async fn missing(condition: &Condition, context: &Context) -> Option<String> {
     let look = async {
         match condition {
             Condition::KubeletHealthy => kubelet_missing(context).await,
+            Condition::EtcdHealthy => etcd::unhealthy(context).await,
             Condition::ApiServerReady => api_server_missing(context).await,
             Condition::NodeRegistered { node } => {
                 observed(
@@ -226,6 +227,10 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
         | Condition::OwnNodeReady { .. } => (
             units::journal_tail("kubelet.service").await,
             "journalctl -u kubelet",
+        ),
+        Condition::EtcdHealthy => (
+            component_logs(paths::CONTAINERD_SOCKET, &["etcd"]).await,
+            "journalctl -u kubelet, and the files in /var/log/pods",
         ),
         Condition::ApiServerReady => (
             component_logs(paths::CONTAINERD_SOCKET, &COMPONENTS).await,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::HostName;
+use crate::{HostName, Sha256Digest};
 
 /// The names and addresses that go into a control-plane node's certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,20 @@ pub struct EnsureAuthority {
 pub struct EnsureServiceAccountKey {
     /// kubeadm's `encryptionAlgorithm`.
     pub algorithm: String,
+}
+
+/// Takes the cluster's authorities and service account keys from another
+/// control-plane host. They pass through the workstation's memory only; the
+/// step itself holds none of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyAuthorities {
+    /// The control-plane host that has them.
+    pub from: HostName,
+    /// Which: kubeadm's phase names `ca`, `front-proxy-ca`, `etcd-ca` and `sa`.
+    pub names: Vec<String>,
+    /// The digest of the cluster CA's certificate, where the plan knows it.
+    pub ca_sha256: Option<Sha256Digest>,
 }
 
 /// Issues a certificate of a control-plane node; one that fits is kept.

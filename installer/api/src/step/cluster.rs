@@ -77,6 +77,8 @@ pub struct WaitFor {
 pub enum Condition {
     /// The kubelet on this host answers its health check.
     KubeletHealthy,
+    /// The etcd member on this host votes, and answers through a quorum.
+    EtcdHealthy,
     /// The API server on this host answers `/readyz`.
     ApiServerReady,
     /// A node of this name is registered.
@@ -115,6 +117,7 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KubeletHealthy => f.write_str("the kubelet is healthy"),
+            Self::EtcdHealthy => f.write_str("etcd is healthy"),
             Self::ApiServerReady => f.write_str("the API server is ready"),
             Self::NodeRegistered { node } => write!(f, "node {node} is registered"),
             Self::KubeletBootstrapped { node } => {

@@ -84,6 +84,13 @@ pub struct InstallBlob {
     pub path: String,
 }
 
+/// Installs the very program that the agent runs, for units that start it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstallSlipway {
+    /// The absolute path to install to, mode 0755.
+    pub path: String,
+}
+
 /// Unpacks chosen members of a gzip-compressed tar archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnpackArchive {

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod cluster;
+mod etcd;
 mod files;
 mod system;
 mod teardown;
@@ -9,15 +10,16 @@ mod teardown;
 use serde::{Deserialize, Serialize};
 
 pub use certificates::{
-    ControlPlaneNames, EnsureAuthority, EnsureCertificate, EnsureKubeconfig,
+    ControlPlaneNames, CopyAuthorities, EnsureAuthority, EnsureCertificate, EnsureKubeconfig,
     EnsureKubeletBootstrap, EnsureKubeletClient, EnsureKubeletServing, EnsureServiceAccountKey,
 };
 pub use cluster::{
     ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
 };
+pub use etcd::{EtcdPeer, JoinEtcd};
 pub use files::{
-    EnsureDirectory, FetchFile, InstallBlob, PlaceFile, PublicFile, RememberPaths, UnpackArchive,
-    WithdrawFile, WriteFile,
+    EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, PlaceFile, PublicFile, RememberPaths,
+    UnpackArchive, WithdrawFile, WriteFile,
 };
 pub use system::{EnsureStaticPod, EnsureUnit, ImportImage, LoadModules, SetSysctls};
 pub use teardown::{
@@ -44,6 +46,8 @@ pub enum Step {
     WithdrawFile(WithdrawFile),
     /// See [`InstallBlob`].
     InstallBlob(InstallBlob),
+    /// See [`InstallSlipway`].
+    InstallSlipway(InstallSlipway),
     /// See [`UnpackArchive`].
     UnpackArchive(UnpackArchive),
     /// See [`FetchFile`].
@@ -58,6 +62,8 @@ pub enum Step {
     EnsureStaticPod(EnsureStaticPod),
     /// See [`ImportImage`].
     ImportImage(ImportImage),
+    /// See [`CopyAuthorities`].
+    CopyAuthorities(CopyAuthorities),
     /// See [`EnsureAuthority`].
     EnsureAuthority(EnsureAuthority),
     /// See [`EnsureServiceAccountKey`].
@@ -72,6 +78,8 @@ pub enum Step {
     EnsureKubeletServing(EnsureKubeletServing),
     /// See [`EnsureKubeletBootstrap`].
     EnsureKubeletBootstrap(EnsureKubeletBootstrap),
+    /// See [`JoinEtcd`].
+    JoinEtcd(JoinEtcd),
     /// See [`ApplyObjects`].
     ApplyObjects(ApplyObjects),
     /// See [`PublishClusterInfo`].
@@ -120,11 +128,13 @@ impl Step {
             | Self::WriteFile(_)
             | Self::PlaceFile(_)
             | Self::WithdrawFile(_)
+            | Self::InstallSlipway(_)
             | Self::FetchFile(_)
             | Self::LoadModules(_)
             | Self::SetSysctls(_)
             | Self::EnsureUnit(_)
             | Self::EnsureStaticPod(_)
+            | Self::CopyAuthorities(_)
             | Self::EnsureAuthority(_)
             | Self::EnsureServiceAccountKey(_)
             | Self::EnsureCertificate(_)
@@ -132,6 +142,7 @@ impl Step {
             | Self::EnsureKubeletClient(_)
             | Self::EnsureKubeletServing(_)
             | Self::EnsureKubeletBootstrap(_)
+            | Self::JoinEtcd(_)
             | Self::ApplyObjects(_)
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
@@ -172,6 +183,7 @@ impl Step {
             | Self::PlaceFile(_)
             | Self::WithdrawFile(_)
             | Self::InstallBlob(_)
+            | Self::InstallSlipway(_)
             | Self::UnpackArchive(_)
             | Self::FetchFile(_)
             | Self::LoadModules(_)
@@ -179,11 +191,13 @@ impl Step {
             | Self::EnsureUnit(_)
             | Self::EnsureStaticPod(_)
             | Self::ImportImage(_)
+            | Self::CopyAuthorities(_)
             | Self::EnsureAuthority(_)
             | Self::EnsureServiceAccountKey(_)
             | Self::EnsureCertificate(_)
             | Self::EnsureKubeconfig(_)
             | Self::EnsureKubeletBootstrap(_)
+            | Self::JoinEtcd(_)
             | Self::ApplyObjects(_)
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
@@ -215,6 +229,7 @@ impl Step {
             Self::InstallBlob(step) => {
                 format!("install {} {} as {}", step.name, step.version, step.path)
             }
+            Self::InstallSlipway(step) => format!("install slipway itself as {}", step.path),
             Self::UnpackArchive(step) => {
                 format!("unpack {} {} into {}", step.name, step.version, step.folder)
             }
@@ -237,6 +252,9 @@ impl Step {
                     step.name
                 )
             }
+            Self::CopyAuthorities(step) => {
+                format!("take {} from {}", step.names.join(", "), step.from)
+            }
             Self::EnsureAuthority(step) => format!("make certificate authority {}", step.name),
             Self::EnsureServiceAccountKey(_) => "make service account key pair sa".to_owned(),
             Self::EnsureCertificate(step) if step.is_external => {
@@ -256,6 +274,7 @@ impl Step {
             Self::EnsureKubeletBootstrap(step) => {
                 format!("write bootstrap-kubelet.conf with token {}", step.token_id)
             }
+            Self::JoinEtcd(step) => format!("join etcd as {}", step.member_name),
             Self::ApplyObjects(step) => format!("apply {}", step.name),
             Self::PublishClusterInfo(_) => "publish cluster-info".to_owned(),
             Self::MarkNode(step) => format!("label and taint node {}", step.node_name),

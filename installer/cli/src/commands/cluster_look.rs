@@ -89,13 +89,14 @@ impl<'a> ClusterLook<'a> {
         }
     }
 
-    /// Connects to the hosts, the control-plane host always among them: it
+    /// Connects to the hosts, all control-plane hosts always among them: one
     /// signs certificates and answers for the cluster.
     pub async fn connect(&self, args: &ClusterArgs) -> Result<Fleet, CliError> {
         let mut hosts: Vec<&HostSpec> = self.cluster.chosen_hosts(self.names)?;
-        let control_plane = self.cluster.control_plane();
-        if !hosts.iter().any(|host| host.name == control_plane.name) {
-            hosts.push(control_plane);
+        for control_plane in self.cluster.control_planes() {
+            if !hosts.iter().any(|host| host.name == control_plane.name) {
+                hosts.push(control_plane);
+            }
         }
         self.cluster.connect(hosts, args).await
     }
@@ -119,7 +120,8 @@ impl<'a> ClusterLook<'a> {
         let cluster = self.cluster;
         let spec = &cluster.spec;
         let mut facts = gather_facts(fleet, spec).await;
-        if fleet.host(&cluster.control_plane().name).is_none() {
+        let mut control_planes = cluster.control_planes().into_iter();
+        if control_planes.all(|host| fleet.host(&host.name).is_none()) {
             return Err(EngineError::Unreachable(fleet.unreachable()).into());
         }
         let scope = self.scope(&facts)?;
@@ -201,9 +203,14 @@ impl<'a> ClusterLook<'a> {
                 // Nodes that are complete drop out by themselves: their steps are satisfied.
                 let cluster = self.cluster;
                 let spec = &cluster.spec;
-                let new = spec
-                    .hosts_with_role(Role::Worker)
-                    .filter(|host| named.is_empty() || named.contains(&host.name));
+                let is_named = |host: &&HostSpec| named.is_empty() || named.contains(&host.name);
+                if named.is_empty() && spec.hosts_with_role(Role::ControlPlane).count() > 1 {
+                    // A second control-plane node changes how all others reach the API.
+                    return Ok(Scope::All);
+                }
+                let is_first = |host: &HostSpec| facts.cluster_from.as_ref() == Some(&host.name);
+                let new = spec.hosts.iter().filter(is_named);
+                let new = new.filter(|host| !is_first(host));
                 Ok(Scope::Hosts(new.map(|host| host.name.clone()).collect()))
             }
         }

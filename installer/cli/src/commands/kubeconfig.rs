@@ -5,7 +5,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use slipway_api::protocol::{Reply, Request};
-use slipway_engine::EngineError;
 
 use crate::args::{ClusterArgs, KubeconfigArgs};
 use crate::cli_error::CliError;
@@ -29,33 +28,23 @@ pub(crate) async fn run(args: KubeconfigArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Done)
 }
 
-/// Reads `admin.conf` from the first control-plane host.
+/// Reads `admin.conf` from the first control-plane host that has it.
 pub(crate) async fn read_admin_kubeconfig(
     cluster: &Cluster,
     args: &ClusterArgs,
 ) -> Result<String, CliError> {
-    let control_plane = cluster.control_plane();
-    let fleet = cluster.connect([control_plane], args).await?;
-    let Some(host) = fleet.host(&control_plane.name) else {
-        return Err(EngineError::Unreachable(fleet.unreachable()).into());
-    };
-    let reply = host.request(Request::ReadAdminKubeconfig, &|_| {}).await;
-    fleet.close().await;
-    match reply {
+    let reply = cluster.ask_control_plane(args, Request::ReadAdminKubeconfig);
+    match reply.await {
         Ok(Reply::Text { text }) => Ok(text),
         Ok(_) => Err(CliError::bad_input(
             "the agent answered something else",
             "run it again",
         )),
-        Err(error) => {
-            let failure = error.to_failure();
+        Err(error) if error.code == ExitCode::Failed => {
             let help = "bring the cluster up first: `slipway init -f cluster.yaml`".to_owned();
-            Err(CliError {
-                code: ExitCode::Failed,
-                failure,
-            }
-            .with_help(Some(help)))
+            Err(error.with_help(Some(help)))
         }
+        Err(error) => Err(error),
     }
 }
 

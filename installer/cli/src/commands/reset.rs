@@ -35,11 +35,9 @@ pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, Cli
         drain_timeout_seconds: args.drain_timeout,
         delete_empty_dir_data: args.delete_emptydir_data,
     };
-    let first = cluster.control_plane();
     // Nodes are drained and deleted through the control plane.
-    if !removal.hosts.contains(&first.name) {
-        hosts.push(first);
-    }
+    let others = cluster.control_planes().into_iter();
+    hosts.extend(others.filter(|host| !removal.hosts.contains(&host.name)));
     let mut fleet = cluster.connect(hosts, &args.cluster).await?;
     let result = remove(&mut fleet, &cluster, &removal, &args, output).await;
     fleet.close().await;

@@ -1,5 +1,6 @@
 //! `status`: nodes, versions, certificates, what is unhealthy.
 
+use slipway_api::HostName;
 use slipway_api::protocol::{Reply, Request};
 use slipway_engine::{Fleet, gather_facts};
 
@@ -16,7 +17,7 @@ pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
     let facts = gather_facts(&mut fleet, &cluster.spec).await;
     let is_unreachable = !fleet.unreachable().is_empty();
     let self_signed = match &facts.cluster {
-        Some(_) => self_signed_nodes(&fleet, &cluster).await,
+        Some(_) => self_signed_nodes(&fleet, facts.cluster_from.as_ref()).await,
         None => Vec::new(),
     };
     fleet.close().await;
@@ -33,8 +34,8 @@ pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
 }
 
 /// Returns the nodes whose kubelets serve with certificates of their own making.
-async fn self_signed_nodes(fleet: &Fleet, cluster: &Cluster) -> Vec<String> {
-    let Some(host) = fleet.host(&cluster.control_plane().name) else {
+async fn self_signed_nodes(fleet: &Fleet, control_plane: Option<&HostName>) -> Vec<String> {
+    let Some(host) = control_plane.and_then(|name| fleet.host(name)) else {
         return Vec::new();
     };
     match host.request(Request::FindSelfSigned, &|_| {}).await {

@@ -2,7 +2,6 @@
 
 use slipway_api::Failure;
 use slipway_api::protocol::{Reply, Request, TokenRequest, TokenSummary};
-use slipway_engine::EngineError;
 
 use crate::args::{ClusterArgs, Output, TokenCommand};
 use crate::cli_error::CliError;
@@ -65,17 +64,9 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
 
 async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliError> {
     let cluster = Cluster::find(args).await?;
-    let control_plane = cluster.control_plane();
-    let fleet = cluster.connect([control_plane], args).await?;
-    let Some(host) = fleet.host(&control_plane.name) else {
-        return Err(EngineError::Unreachable(fleet.unreachable()).into());
-    };
-    let reply = host.request(Request::Token(request), &|_| {}).await;
-    fleet.close().await;
-    reply.map_err(|error| CliError {
-        code: ExitCode::Failed,
-        failure: error.to_failure(),
-    })
+    cluster
+        .ask_control_plane(args, Request::Token(request))
+        .await
 }
 
 /// Returns the command that joins a machine with `token`.

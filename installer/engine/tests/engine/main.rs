@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod agreement;
 #[cfg(test)]
+mod control_planes;
+#[cfg(test)]
 mod fakes;
 #[cfg(test)]
 mod fifty_hosts;

@@ -41,6 +41,9 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::OpenListeners { .. }
         | Request::RunProbes { .. }
         | Request::CloseListeners
+        | Request::OpenEtcdPorts { .. }
+        | Request::CloseEtcdPorts
+        | Request::TryEtcdPorts { .. }
         | Request::NoteRun { .. }
         | Request::Lock { .. }
         | Request::Tidy { .. }
@@ -49,6 +52,7 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::CheckSteps { .. }
         | Request::PrepareCertificate { .. }
         | Request::SignCertificate { .. }
+        | Request::ReadAuthorities { .. }
         | Request::ReadPublicFile { .. } => IN_LINE,
         Request::RunStep { step, .. } => step_limit(step),
     }
@@ -63,6 +67,11 @@ fn step_limit(step: &Step) -> Duration {
     }
     if let Step::EnsureStaticPod(step) = step {
         return Duration::from_secs(step.timeout_seconds).saturating_add(MARGIN);
+    }
+    if let Step::JoinEtcd(step) = step {
+        // Its etcd starts, and then catches up.
+        let bound = Duration::from_secs(step.timeout_seconds);
+        return bound.saturating_mul(2).saturating_add(MARGIN);
     }
     if let Step::ImportImage(_) = step {
         return IMPORT;
@@ -90,6 +99,7 @@ fn describe(request: &Request) -> String {
         Request::PrepareCertificate { .. } => "make a certificate request".to_owned(),
         Request::SignCertificate { .. } => "sign a certificate".to_owned(),
         Request::ReadPublicFile { file } => format!("read {}", file.path()),
+        Request::ReadAuthorities { names } => format!("read {}", names.join(", ")),
         Request::ReadAdminKubeconfig => "read the administrator's kubeconfig".to_owned(),
         Request::Discover(_) => "find the cluster to join".to_owned(),
         Request::FindSelfSigned => "look at the kubelets' certificates".to_owned(),
@@ -100,6 +110,9 @@ fn describe(request: &Request) -> String {
         Request::OpenListeners { .. } => "open ports for probes".to_owned(),
         Request::RunProbes { probes, .. } => format!("make {} probes", probes.len()),
         Request::CloseListeners => "close the ports of probes".to_owned(),
+        Request::OpenEtcdPorts { .. } => "open etcd's ports".to_owned(),
+        Request::CloseEtcdPorts => "close etcd's ports".to_owned(),
+        Request::TryEtcdPorts { .. } => "try etcd's ports".to_owned(),
         Request::NoteRun { .. } => "write the journal".to_owned(),
         Request::Lock { .. } => "take the host's lock".to_owned(),
         Request::Tidy { .. } => "remove old blobs".to_owned(),

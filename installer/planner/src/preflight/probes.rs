@@ -17,6 +17,7 @@ use slipway_api::{
 use super::firewall::VXLAN_PORT;
 use crate::Scope;
 use crate::certificate_recipes::CertificateRecipes;
+use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::external_ca::has_given_kubelet_conf;
 use crate::names::API_PORT;
 
@@ -269,11 +270,12 @@ fn own_probes(spec: &ClusterSpec, peer: &Peer<'_>) -> Vec<Probe> {
 /// Returns how a host looks at what others issued for it; nothing where the
 /// keys of all authorities are at home.
 fn given_files(spec: &ClusterSpec, facts: &Facts, peer: &Peer<'_>) -> Option<Probe> {
-    let first = &facts.host(&spec.first_control_plane().name)?.existing;
+    let lead = ControlPlaneHosts::of(spec, facts).ok()?.lead;
+    let first = &facts.host(&lead.name)?.existing;
     let release = Release::of(&spec.kubernetes_version).ok()?;
     let mut given = CertificateRecipes::given(spec, peer.host, &release, first);
-    if peer.is_node() {
-        // Once there is a node, whoever took super-admin.conf away meant it.
+    if peer.is_node() || peer.host.name != lead.name {
+        // Once there is a cluster, whoever took super-admin.conf away meant it.
         given.kubeconfigs.retain(|step| !step.only_at_first);
     }
     let CertificateRecipes {

@@ -6,6 +6,7 @@ mod changes;
 mod documented;
 #[cfg(test)]
 mod external_ca;
+mod control_planes;
 #[cfg(test)]
 mod local;
 #[cfg(test)]

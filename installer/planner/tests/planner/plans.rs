@@ -338,23 +338,6 @@ fn a_user_s_own_network_is_applied_in_the_file_s_order_in_flannel_s_place() {
 }
 
 #[test]
-fn several_control_planes_are_refused_for_now() {
-    let mut spec = spec();
-    spec.hosts[1].role = slipway_api::Role::ControlPlane;
-    let error = plan_cluster(
-        &spec,
-        &bare_facts(&spec),
-        &manifest(&spec.kubernetes_version),
-        &Scope::All,
-    )
-    .unwrap_err();
-    assert!(
-        matches!(error, PlanError::SeveralControlPlanes { count: 2 }),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_bundle_for_another_version_is_named() {
     let spec = spec();
     let other = manifest(&"1.35.4".parse().unwrap());

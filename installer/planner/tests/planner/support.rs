@@ -9,16 +9,24 @@ use slipway_api::{
 
 /// Returns the cluster `harbour`: one control-plane host and two workers.
 pub fn spec() -> ClusterSpec {
-    let text = "apiVersion: slipway.dev/v1alpha1\n\
-                kind: Cluster\n\
-                metadata: { name: harbour }\n\
-                spec:\n\
-                \x20 kubernetesVersion: 1.36.3\n\
-                \x20 hosts:\n\
-                \x20   - { name: cp-1, address: 192.0.2.11, role: control-plane }\n\
-                \x20   - { name: w-1, address: 192.0.2.21, role: worker, labels: { disk: ssd } }\n\
-                \x20   - { name: w-2, address: 192.0.2.22, role: worker }\n";
-    ClusterFile::parse(text, "harbour.yaml")
+    spec_of(
+        "  hosts:\n\
+        \x20   - { name: cp-1, address: 192.0.2.11, role: control-plane }\n\
+        \x20   - { name: w-1, address: 192.0.2.21, role: worker, labels: { disk: ssd } }\n\
+        \x20   - { name: w-2, address: 192.0.2.22, role: worker }\n",
+    )
+}
+
+/// Returns the cluster `harbour` with `rest` below its version.
+pub fn spec_of(rest: &str) -> ClusterSpec {
+    let text = format!(
+        "apiVersion: slipway.dev/v1alpha1\n\
+        kind: Cluster\n\
+        metadata: {{ name: harbour }}\n\
+        spec:\n\
+        \x20 kubernetesVersion: 1.36.3\n{rest}"
+    );
+    ClusterFile::parse(&text, "harbour.yaml")
         .expect("the file is right")
         .spec
 }
@@ -31,8 +39,7 @@ pub fn bare_facts(spec: &ClusterSpec) -> Facts {
     });
     Facts {
         hosts: hosts.collect(),
-        cluster: None,
-        probes: Default::default(),
+        ..Facts::default()
     }
 }
 

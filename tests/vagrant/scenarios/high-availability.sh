@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Story: five bare hosts become a cluster of three control-plane nodes and two
+# workers with one command; a control-plane host crashes, and workers and
+# writers go on through the others; it comes back. A blocked port keeps a host
+# from becoming a member of etcd.
+#
+# Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+source tests/lib.sh
+source tests/lab.sh
+
+# The control-plane host that is asked: cp-1 will be the one that crashes.
+asked=cp-2
+kubectl() { on "$asked" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
+five_hosts_up() {
+    "$slipway" lab up --name "$lab" --control-planes 3 --workers 2 --kubernetes-version "$version" --hosts-only
+}
+# Runs etcdctl in the member of a control-plane host. Usage: etcdctl HOST ARGUMENT…
+etcdctl() {
+    local host=$1
+    shift
+    kubectl -n kube-system exec "etcd-$host" -- etcdctl --endpoints=https://127.0.0.1:2379 \
+        --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt \
+        --key=/etc/kubernetes/pki/etcd/server.key "$@"
+}
+# Succeeds when etcd has so many members, all of which vote. Usage: members_vote COUNT
+members_vote() {
+    local list
+    list=$(etcdctl "$asked" member list)
+    echo "$list"
+    [ "$(grep -c 'started.*false$' <<<"$list")" -eq "$1" ] && [ "$(wc -l <<<"$list")" -eq "$1" ]
+}
+members_are_told_as_kubeadm_tells_them() {
+    on cp-1 sh -ec '! grep -q initial-cluster-state /etc/kubernetes/manifests/etcd.yaml'
+    prints 'initial-cluster=.*cp-1=.*cp-2=' on cp-2 grep initial-cluster= /etc/kubernetes/manifests/etcd.yaml
+    prints 'existing' on cp-3 grep initial-cluster-state /etc/kubernetes/manifests/etcd.yaml
+}
+keys_are_the_same_and_closed() {
+    local name host
+    for name in ca.key front-proxy-ca.key etcd/ca.key sa.key; do
+        for host in cp-2 cp-3; do
+            [ "$(on cp-1 sha256sum "/etc/kubernetes/pki/$name")" = "$(on "$host" sha256sum "/etc/kubernetes/pki/$name")" ]
+            prints '^600$' on "$host" stat -c %a "/etc/kubernetes/pki/$name"
+        done
+    done
+    fails grep -rlE 'PRIVATE KEY' "$work/state"
+    fails on cp-3 grep -rlE 'PRIVATE KEY' /var/lib/slipway/runs
+    fails on cp-2 test -e /etc/kubernetes/super-admin.conf
+}
+control_plane_nodes_are_marked() {
+    [ "$(kubectl get nodes -l node-role.kubernetes.io/control-plane --no-headers | wc -l)" -eq 3 ]
+    prints NoSchedule kubectl get node cp-3 -o 'jsonpath={.spec.taints[*].effect}'
+}
+kubeadm_sees_three() {
+    prints '^apiserver-etcd-client' on cp-3 kubeadm certs check-expiration
+    prints 'controlPlaneEndpoint: .*:6443' kubectl -n kube-system get configmap kubeadm-config -o yaml
+}
+workers_go_through_their_balancers() {
+    prints 'server: https://127.0.0.1:6443' on w-1 cat /etc/kubernetes/kubelet.conf
+    prints '^active' on w-1 systemctl is-active slipway-apiserver-proxy
+    prints 'https://127.0.0.1:6443' kubectl -n kube-system get configmap kube-proxy -o yaml
+}
+apply_changes_nothing() { prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y; }
+
+# A worker's own view of the API, by the kubelet's certificate.
+worker_reaches_api() {
+    on "$1" curl -sf --max-time 2 --cacert /etc/kubernetes/pki/ca.crt \
+        --cert /var/lib/kubelet/pki/kubelet-client-current.pem \
+        "https://127.0.0.1:6443/api/v1/nodes/$1" >/dev/null
+}
+writes_go_on() {
+    kubectl create configmap "counted-$1" --from-literal=at="$1"
+    kubectl get configmap "counted-$1"
+}
+first_crashes() {
+    writes_go_on before
+    podman kill "slipway-$lab-cp-1"
+    local start=$SECONDS
+    eventually 20 worker_reaches_api w-1
+    eventually 20 worker_reaches_api w-2
+    echo "workers reach the API after $((SECONDS - start)) s"
+    eventually 30 writes_go_on after
+    kubectl get configmap counted-before
+}
+commands_go_on_without_the_first() {
+    refuses 4 cp-1 "$slipway" plan -f "$file" --bundle "$bundle"
+    "$slipway" kubeconfig -f "$file" --out "$work/kubeconfig"
+    "$slipway" token list -f "$file"
+    eventually 60 nodes_ready 4
+}
+first_comes_back() {
+    podman start "slipway-$lab-cp-1"
+    eventually 120 nodes_ready 5
+    eventually 60 members_vote 3
+    apply_changes_nothing
+}
+blocked_port_is_refused_before_a_member_is_added() {
+    "$slipway" reset -f "$file" --all -y
+    # Packets of cp-1 to cp-3's port for peers get lost.
+    on cp-3 iptables -I INPUT -p tcp --dport 2380 -s "$(address_of cp-1)" -j DROP
+    refuses 3 'TCP port 2380 is not reached from cp-1' "$slipway" init -f "$file" --bundle "$bundle" -y
+    local status=0
+    "$slipway" init -f "$file" --bundle "$bundle" -y --skip-phases preflight >"$work/blocked" 2>&1 || status=$?
+    [ "$status" -eq 1 ]
+    prints 'cp-1 does not reach TCP port 2380 of cp-3' cat "$work/blocked"
+    members_vote 2
+    on cp-3 iptables -D INPUT -p tcp --dport 2380 -s "$(address_of cp-1)" -j DROP
+    init
+    members_vote 3
+    eventually 60 nodes_ready 5
+}
+reset_all() {
+    "$slipway" reset -f "$file" --all -y
+    local host
+    for host in cp-1 cp-2 cp-3 w-1 w-2; do
+        host_is_clean "$host"
+    done
+    fails on w-1 test -e /usr/local/bin/slipway
+    fails on w-1 test -e /etc/systemd/system/slipway-apiserver-proxy.service
+}
+
+if subtest "five bare hosts boot" five_hosts_up; then
+    if subtest "one init brings up three control-plane nodes and two workers" init; then
+        subtest "five nodes are Ready" eventually 60 nodes_ready 5 || true
+        subtest "three members of etcd vote" members_vote 3 || true
+        subtest "members are told as kubeadm tells them" members_are_told_as_kubeadm_tells_them || true
+        subtest "keys are the same everywhere and closed" keys_are_the_same_and_closed || true
+        subtest "control-plane nodes are marked" control_plane_nodes_are_marked || true
+        subtest "kubeadm understands it" kubeadm_sees_three || true
+        subtest "workers go through their balancers" workers_go_through_their_balancers || true
+        subtest "a second apply changes nothing" apply_changes_nothing || true
+        if subtest "the first crashes, workers and writes go on" first_crashes; then
+            subtest "commands go on without the first" commands_go_on_without_the_first || true
+            subtest "the first comes back" first_comes_back || true
+        fi
+        subtest "a blocked port is refused before a member is added" blocked_port_is_refused_before_a_member_is_added || true
+        subtest "reset --all leaves the hosts bare" reset_all || true
+    fi
+    subtest "nothing left the lab" nothing_escaped || true
+fi
+subtest "lab down leaves nothing" lab_down_leaves_nothing || true
