@@ -54,7 +54,9 @@ impl<'a> ControlPlaneHosts<'a> {
         let (mut running, new): (Vec<&HostSpec>, Vec<&HostSpec>) =
             others.partition(|host| is_established(facts, &host.name));
         running.extend(new);
-        let authorities = facts.host(&lead.name).map(|facts| &facts.existing.authorities);
+        let authorities = facts
+            .host(&lead.name)
+            .map(|facts| &facts.existing.authorities);
         let external = authorities.into_iter().flatten();
         let external = external.filter(|authority| authority.is_external());
         Ok(Self {

@@ -39,7 +39,14 @@ pub(crate) fn add_etcd_manifest(
         return Ok(None);
     };
     let folder = add_etcd_folder(builder, input, etcd, &installed.all);
-    add_manifest(builder, input, PatchTarget::Etcd, text, &installed.all, files);
+    add_manifest(
+        builder,
+        input,
+        PatchTarget::Etcd,
+        text,
+        &installed.all,
+        files,
+    );
     Ok(Some(folder))
 }
 
@@ -127,7 +134,10 @@ pub(crate) fn add_components(
     };
     let texts = [
         (PatchTarget::KubeApiserver, api_server.render()),
-        (PatchTarget::KubeControllerManager, controller_manager.render()),
+        (
+            PatchTarget::KubeControllerManager,
+            controller_manager.render(),
+        ),
         (PatchTarget::KubeScheduler, scheduler.render()),
     ];
     for (target, text) in texts {
@@ -150,7 +160,9 @@ fn finished(
     let render = |source| PlanError::Render { what, source };
     let text = with_patches(input.spec, target, text.map_err(render)?)?;
     let mounted = mounted_host_paths(&text).map_err(render)?;
-    files.own.insert(what, at_or_below(&installed.own_files, &mounted));
+    files
+        .own
+        .insert(what, at_or_below(&installed.own_files, &mounted));
     Ok(text)
 }
 
@@ -162,9 +174,10 @@ fn add_manifest(
     needs: &[StepId],
     files: &mut PodFiles,
 ) {
-    let phase = match target {
-        PatchTarget::Etcd => Phase::Etcd,
-        _ => Phase::ControlPlane,
+    let phase = if target == PatchTarget::Etcd {
+        Phase::Etcd
+    } else {
+        Phase::ControlPlane
     };
     let path = format!("{}/{}.yaml", paths::MANIFESTS_DIR, target.as_str());
     let step = Step::WriteFile(WriteFile::new(path, 0o600, text));

@@ -36,7 +36,10 @@ pub(crate) fn node_url(spec: &ClusterSpec) -> String {
 
 fn given_url(spec: &ClusterSpec) -> Option<String> {
     let endpoint = spec.control_plane_endpoint.as_ref()?;
-    Some(format!("https://{}", host_port(&endpoint.host, endpoint.port)))
+    Some(format!(
+        "https://{}",
+        host_port(&endpoint.host, endpoint.port)
+    ))
 }
 
 /// Returns a host with its port, as URLs have them.

@@ -16,7 +16,6 @@ use crate::install::{Installed, add_images, add_install, runtime_socket};
 use crate::names::{node_url, service_address};
 use crate::own_files::{add_withdrawals, at_or_below};
 use crate::patches::with_patches;
-use crate::names::service_address;
 use crate::plan_cluster::HostInput;
 
 /// Adds a worker node; returns the step after which it is Ready.

@@ -68,9 +68,10 @@ pub enum EtcdError {
 impl EtcdError {
     /// Translates the client's error about `doing`.
     pub(super) fn refused(doing: &'static str, endpoint: &str, error: &etcd_client::Error) -> Self {
-        let (code, message) = match error {
-            etcd_client::Error::GRpcStatus(status) => (status.code(), sentence(status)),
-            other => (Code::Unknown, other.to_string()),
+        let (code, message) = if let etcd_client::Error::GRpcStatus(status) = error {
+            (status.code(), sentence(status))
+        } else {
+            (Code::Unknown, error.to_string())
         };
         Self::Refused {
             doing,

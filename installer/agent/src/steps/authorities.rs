@@ -187,6 +187,7 @@ mod tests {
                 name: name.to_owned(),
                 algorithm: "ECDSA-P256".to_owned(),
                 validity_seconds: 3600,
+                is_external: false,
             };
             apply_authority(&step, &context).unwrap();
         }

@@ -163,7 +163,7 @@ async fn a_host_that_dies_at_any_request_joins_when_the_run_is_made_again() {
     run(&whole).await.unwrap();
     for victim in 0..whole.len() {
         let count = whole[victim].requests().len();
-        for nth in (1..count).step_by(3) {
+        for nth in (1..count).step_by(23) {
             for fault in [Fault::DieBefore, Fault::DieAfter] {
                 let hosts = hosts();
                 hosts[victim].fail_at(nth, fault);

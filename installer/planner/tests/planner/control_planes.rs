@@ -28,7 +28,7 @@ fn whole(facts: &Facts) -> Plan {
 
 /// Makes a host a control-plane node that runs.
 fn establish(facts: &mut Facts, name: &str) {
-    let Some(HostState::Reached(host)) = facts.hosts.get_mut(&name.parse().unwrap()) else {
+    let Some(HostState::Reached(host)) = facts.hosts.get_mut(&name.parse().expect("a name")) else {
         panic!("{name} is not reached");
     };
     let existing = &mut host.existing;
@@ -233,12 +233,13 @@ fn the_address_of_the_control_plane_stays_while_the_file_has_it() {
         nodes: Vec::new(),
         certificates: Vec::new(),
         unhealthy: Vec::new(),
-        control_plane_endpoint: Some("192.0.2.13:6443".to_owned()),
+        configuration: Some(serde_json::json!({ "controlPlaneEndpoint": "192.0.2.13:6443" })),
     });
     assert!(published(&facts).contains("https://192.0.2.13:6443"));
     // Nobody has that address any more.
     if let Some(cluster) = &mut facts.cluster {
-        cluster.control_plane_endpoint = Some("192.0.2.99:6443".to_owned());
+        cluster.configuration =
+            Some(serde_json::json!({ "controlPlaneEndpoint": "192.0.2.99:6443" }));
     }
     assert!(published(&facts).contains("https://192.0.2.12:6443"));
 }

@@ -60,8 +60,16 @@ fn steps() -> Vec<PlannedStep> {
         kubernetes_version: version.parse().expect("a version"),
         ..spec()
     };
+    let mut several = spec();
+    for (name, address) in [("cp-2", "192.0.2.12"), ("cp-3", "192.0.2.13")] {
+        let mut host = several.hosts[0].clone();
+        host.name = name.parse().expect("a name");
+        host.address = address.to_owned();
+        host.node_ip = address.parse().expect("an address");
+        several.hosts.push(host);
+    }
     let mut found = Vec::new();
-    for spec in [spec(), full.spec, older("1.34.4"), older("1.35.4")] {
+    for spec in [spec(), several, full.spec, older("1.34.4"), older("1.35.4")] {
         let facts = bare_facts(&spec);
         let manifest = manifest(&spec.kubernetes_version);
         let first = &spec.first_control_plane().name;
@@ -97,6 +105,7 @@ fn written(step: &Step) -> Vec<String> {
         // The file itself is the user's, at a path of the user's.
         Step::PlaceFile(_) => vec![paths::PLACED_FILES.to_owned()],
         Step::InstallBlob(step) => vec![step.path.clone()],
+        Step::InstallSlipway(step) => vec![step.path.clone()],
         Step::UnpackArchive(step) => {
             let member = |path: &str| {
                 let rest: Vec<&str> = path.split('/').collect();
@@ -117,6 +126,16 @@ fn written(step: &Step) -> Vec<String> {
             format!("{}/{}", paths::START_DIR, step.name),
         ],
         Step::ImportImage(_) => vec![paths::CONTAINERD_DIR.to_owned()],
+        Step::CopyAuthorities(_) => {
+            let cas = ["ca", "front-proxy-ca", "etcd-ca"];
+            cas.into_iter()
+                .flat_map(|name| pair(certificate(name)))
+                .collect()
+        }
+        Step::JoinEtcd(step) => vec![
+            format!("{}/etcd.yaml", paths::MANIFESTS_DIR),
+            step.data_dir.clone(),
+        ],
         Step::EnsureAuthority(step) => pair(certificate(&step.name)).to_vec(),
         Step::EnsureCertificate(step) => pair(certificate(&step.name)).to_vec(),
         Step::EnsureServiceAccountKey(_) => ["sa.key", "sa.pub"]

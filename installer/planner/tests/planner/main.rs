@@ -2,11 +2,11 @@
 
 #[cfg(test)]
 mod changes;
+mod control_planes;
 #[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod external_ca;
-mod control_planes;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
