@@ -18,14 +18,26 @@ const STDERR_CHARACTERS: usize = 600;
 /// # Errors
 /// It cannot be started, takes longer than three minutes, or exits non-zero.
 pub(crate) async fn run(program: &str, arguments: &[&str]) -> Result<String, AgentError> {
+    run_within(LIMIT, program, arguments).await
+}
+
+/// Runs a program that may take as long as `limit`, and returns what it printed on stdout.
+///
+/// # Errors
+/// It cannot be started, takes longer, or exits non-zero.
+pub(crate) async fn run_within(
+    limit: Duration,
+    program: &str,
+    arguments: &[&str],
+) -> Result<String, AgentError> {
     let command = format!("{program} {}", arguments.join(" "));
-    let output = match output(program, arguments, LIMIT).await {
+    let output = match output(program, arguments, limit).await {
         Some(Ok(output)) => output,
         Some(Err(source)) => return Err(AgentError::Spawn { command, source }),
         None => {
             return Err(AgentError::Command {
                 command,
-                status: format!("ended after {} s", LIMIT.as_secs()),
+                status: format!("ended after {} s", limit.as_secs()),
                 stderr: String::new(),
             });
         }

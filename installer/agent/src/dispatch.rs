@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::blob_store::BlobStore;
 use crate::context::Context;
+use crate::etcd::gather_etcd_facts;
 use crate::etcd_ports::{EtcdPorts, unreached};
 use crate::facts::gather_facts;
 use crate::journal::Journal;
@@ -77,6 +78,10 @@ impl Dispatcher {
             Request::GatherClusterFacts => {
                 let facts = cluster::gather_cluster_facts(&self.root).await?;
                 Ok(Reply::ClusterFacts { facts })
+            }
+            Request::GatherEtcdFacts => {
+                let facts = gather_etcd_facts(&self.root).await?;
+                Ok(Reply::EtcdFacts(Box::new(facts)))
             }
             Request::CheckSteps { steps } => self.check(steps).await,
             Request::MissingBlobs { blobs } => {

@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use slipway_api::paths;
 use slipway_api::protocol::{
     AgentMessage, BlobReceived, Channel, FromAgent, Hello, MAX_LINE, PROTOCOL, ToAgent,
 };
+use slipway_api::{EtcdSnapshotLine, paths};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::AgentError;
 use crate::blob_store::BlobStore;
 use crate::dispatch::Dispatcher;
+use crate::etcd::{EtcdClient, EtcdError};
 
 /// Serves a channel until its other end closes it, then waits for the steps in flight.
 ///
@@ -43,7 +45,39 @@ pub async fn serve(
             let failure = failure.map(|error| error.failure());
             write_line(&mut writer, &BlobReceived { failure }).await
         }
+        Channel::EtcdSnapshot => send_snapshot(&mut writer, &root).await,
         Channel::Control => serve_control(reader, writer, root).await,
+    }
+}
+
+/// Sends a snapshot of this host's etcd; the reader's pace is etcd's.
+async fn send_snapshot(writer: &mut (impl AsyncWrite + Unpin), root: &Path) -> std::io::Result<()> {
+    let failed = |error: EtcdError| EtcdSnapshotLine::Failed {
+        failure: AgentError::from(error).failure(),
+    };
+    let opened = async { EtcdClient::local(root).await?.snapshot().await };
+    let mut stream = match opened.await {
+        Ok(stream) => stream,
+        Err(error) => return write_line(writer, &failed(error)).await,
+    };
+    loop {
+        let line = match stream.next().await {
+            Ok(Some(piece)) => {
+                let (received, total) = stream.progress();
+                let line = EtcdSnapshotLine::Piece {
+                    size: piece.len(),
+                    remaining: total - received,
+                };
+                write_line(writer, &line).await?;
+                writer.write_all(&piece).await?;
+                continue;
+            }
+            Ok(None) => EtcdSnapshotLine::Whole {
+                summary: stream.summary().expect("it has ended well"),
+            },
+            Err(error) => failed(error),
+        };
+        return write_line(writer, &line).await;
     }
 }
 

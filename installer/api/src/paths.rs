@@ -62,6 +62,14 @@ pub const RUN_DIR: &str = "/var/lib/slipway/runs";
 pub const LOCK_FILE: &str = "/var/lib/slipway/lock";
 /// Keys whose certificates are being signed.
 pub const PENDING_DIR: &str = "/var/lib/slipway/pending";
+/// What a restore of etcd leaves and needs on this host.
+pub const ETCD_STATE_DIR: &str = "/var/lib/slipway/etcd";
+/// Manifests of static Pods that are stopped for a while.
+pub const HELD_DIR: &str = "/var/lib/slipway/etcd/held";
+/// Which restore etcd's data on this host comes from.
+pub const RESTORED_MARKER: &str = "/var/lib/slipway/etcd/restored";
+/// etcdutl, while a restore goes on.
+pub const ETCDUTL_DIR: &str = "/var/lib/slipway/etcd/bin";
 /// Kernel modules loaded at boot.
 pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 /// Sysctls set at boot.

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, Event, Failure,
-    FileContent, HostFacts, HostName, KubernetesVersion, ListenerState, Probe, ProbeListener,
-    ProbeOutcome, PublicFile, RunId, SecretText, Sha256Digest, Step, StepId,
+    Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, EtcdFacts, Event,
+    Failure, FileContent, HostFacts, HostName, KubernetesVersion, ListenerState, Probe,
+    ProbeListener, ProbeOutcome, PublicFile, RunId, SecretText, Sha256Digest, Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -26,6 +26,9 @@ pub enum Channel {
     Control,
     /// `size` raw bytes follow; the agent answers with one [`BlobReceived`].
     Blob(Blob),
+    /// The agent sends a snapshot of this host's etcd, in pieces: a line of
+    /// [`crate::EtcdSnapshotLine`] before each.
+    EtcdSnapshot,
 }
 
 /// The agent's first line on every channel.
@@ -62,6 +65,9 @@ pub enum Request {
     /// What the cluster is like, from this control-plane host. Answered with
     /// [`Reply::ClusterFacts`].
     GatherClusterFacts,
+    /// How etcd's members are, seen from this control-plane host. Answered with
+    /// [`Reply::EtcdFacts`].
+    GatherEtcdFacts,
     /// Whether steps have anything to do. Answered with [`Reply::Checks`].
     CheckSteps {
         /// The steps.
@@ -287,6 +293,8 @@ pub enum Reply {
         /// The facts.
         facts: Option<ClusterFacts>,
     },
+    /// How etcd's members are.
+    EtcdFacts(Box<EtcdFacts>),
     /// What the checks say.
     Checks {
         /// By step.
@@ -393,6 +401,7 @@ impl std::fmt::Debug for Reply {
         f.write_str(match self {
             Self::Facts(_) => "Facts",
             Self::ClusterFacts { .. } => "ClusterFacts",
+            Self::EtcdFacts(_) => "EtcdFacts",
             Self::Checks { .. } => "Checks",
             Self::MissingBlobs { .. } => "MissingBlobs",
             Self::Done { .. } => "Done",

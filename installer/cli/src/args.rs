@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Preflight(PreflightArgs),
     /// Show nodes, versions, certificates and what is unhealthy.
     Status(ClusterArgs),
+    /// Look after etcd: its members, snapshots, space.
+    #[command(subcommand)]
+    Etcd(EtcdCommand),
     /// Take hosts out of the cluster and Kubernetes off them.
     Reset(ResetArgs),
     /// Show the journal of a run.
@@ -256,6 +259,59 @@ pub(crate) enum TokenCommand {
         /// The ID.
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EtcdCommand {
+    /// Show the members: health, leader, revisions, size, alarms; exits 1 if anything is wrong.
+    Members(ClusterArgs),
+    /// Take a snapshot of all that the cluster has stored, checked, into a file on this machine.
+    Snapshot(EtcdSnapshotArgs),
+    /// Give back what etcd's databases do not need, one member after the other.
+    Defrag(EtcdDefragArgs),
+    /// Make the whole cluster's etcd anew from a snapshot: what was written since is gone.
+    Restore(EtcdRestoreArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdSnapshotArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// The file to write, readable by you only; by default one named after cluster and time.
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Take it from this host's member; by default from a healthy one that does not lead.
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<HostName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdRestoreArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// The snapshot.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Do not ask before anything changes.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdDefragArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Do not ask before anything changes.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -136,6 +136,13 @@ pub enum HostError {
         #[source]
         source: io::Error,
     },
+    /// What comes from a host could not be written here.
+    #[error("what the host sends cannot be written here")]
+    SinkUnwritable {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl From<SshError> for HostError {
@@ -181,6 +188,7 @@ impl HostError {
             }
             Self::Failed { failure, .. } => return failure.help.clone(),
             Self::BlobUnreadable { .. } => "check the bundle with `slipway bundle verify`".into(),
+            Self::SinkUnwritable { .. } => "free some space here, or name a file elsewhere".into(),
         })
     }
 
@@ -200,7 +208,8 @@ impl HostError {
             | Self::AgentDidNotStart { .. }
             | Self::Protocol { .. }
             | Self::Failed { .. }
-            | Self::BlobUnreadable { .. } => false,
+            | Self::BlobUnreadable { .. }
+            | Self::SinkUnwritable { .. } => false,
         }
     }
 

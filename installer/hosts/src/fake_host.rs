@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request, StepEvent};
-use slipway_api::{Blob, Check, Failure, HostName, Sha256Digest, Step, StepId};
-use tokio::io::AsyncReadExt;
+use slipway_api::{
+    Blob, Check, EtcdSnapshotSummary, Failure, HostName, Sha256Digest, Step, StepId,
+};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 
 use crate::HostError;
@@ -292,6 +294,14 @@ impl Host for FakeHost {
         let mut dead = self.dead.subscribe();
         let _ = dead.wait_for(|is_dead| *is_dead).await;
         self.connection_lost()
+    }
+
+    async fn receive_snapshot(
+        &self,
+        _sink: &mut (dyn AsyncWrite + Send + Unpin),
+        _on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<EtcdSnapshotSummary, HostError> {
+        Err(self.failed(Failure::because("the fake host has no etcd")))
     }
 
     async fn close(&self) {}

@@ -4,8 +4,8 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request, StepEvent};
-use slipway_api::{Blob, HostName};
-use tokio::io::AsyncRead;
+use slipway_api::{Blob, EtcdSnapshotSummary, HostName};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::HostError;
 
@@ -45,6 +45,18 @@ pub trait Host: Send + Sync {
     /// Returns once nothing can be asked of the host any more, and says why; it may be noticed
     /// up to a minute after it happened.
     async fn lost(&self) -> HostError;
+
+    /// Lets the host take a snapshot of its etcd and writes it to `sink`; `on_progress` hears how
+    /// many bytes have come and how many there are.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] if etcd gives none or it is damaged, [`HostError::SinkUnwritable`]
+    /// if it cannot be written here; what has been written is then of no use.
+    async fn receive_snapshot(
+        &self,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<EtcdSnapshotSummary, HostError>;
 
     /// Says good-bye; requests in flight are lost.
     async fn close(&self);

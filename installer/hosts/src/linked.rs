@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Blob, HostName};
+use slipway_api::{Blob, EtcdSnapshotSummary, HostName};
+use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
 use crate::HostError;
@@ -47,6 +48,14 @@ impl<T: Linked> Host for T {
 
     async fn lost(&self) -> HostError {
         self.link().lost().await
+    }
+
+    async fn receive_snapshot(
+        &self,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<EtcdSnapshotSummary, HostError> {
+        self.link().receive_snapshot(sink, on_progress).await
     }
 
     async fn close(&self) {

@@ -9,7 +9,7 @@ use slipway_api::protocol::{
     AgentMessage, BlobReceived, Channel, FromAgent, Hello, PROTOCOL, Reply, Request, StepEvent,
     ToAgent,
 };
-use slipway_api::{Blob, Failure, HostName, Sha256Digest};
+use slipway_api::{Blob, EtcdSnapshotLine, EtcdSnapshotSummary, Failure, HostName, Sha256Digest};
 use slipway_hosts::{BlobReader, FakeHost, Fault, Host, HostError, LocalHost};
 use tokio::io::{
     AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadHalf,
@@ -65,6 +65,17 @@ async fn agent(
             say(&mut writer, &BlobReceived { failure }).await?;
             std::future::pending().await
         }
+        Channel::EtcdSnapshot => {
+            for (piece, remaining) in [(&b"ship"[..], 5), (b"shape", 0)] {
+                say_piece(&mut writer, piece.len(), remaining).await?;
+                writer.write_all(piece).await?;
+            }
+            let summary = EtcdSnapshotSummary {
+                size: 9,
+                database_sha256: Sha256Digest::of("shipshape"),
+            };
+            say(&mut writer, &EtcdSnapshotLine::Whole { summary }).await
+        }
         Channel::Blob(blob) => {
             let mut bytes = vec![0; usize::try_from(blob.size).expect("small")];
             reader.read_exact(&mut bytes).await?;
@@ -73,6 +84,33 @@ async fn agent(
             say(&mut writer, &BlobReceived { failure }).await
         }
     }
+}
+
+async fn say_piece(
+    writer: &mut (impl AsyncWrite + Unpin),
+    size: usize,
+    remaining: u64,
+) -> io::Result<()> {
+    say(writer, &EtcdSnapshotLine::Piece { size, remaining }).await
+}
+
+/// An agent that dies in the middle of a snapshot's second piece.
+async fn dying_agent(
+    reader: ReadHalf<DuplexStream>,
+    mut writer: WriteHalf<DuplexStream>,
+) -> io::Result<()> {
+    let version = "0".into();
+    let protocol = PROTOCOL;
+    say(&mut writer, &Hello { version, protocol }).await?;
+    let mut first = String::new();
+    BufReader::new(reader).read_line(&mut first).await?;
+    if serde_json::from_str::<Channel>(&first)? == Channel::Control {
+        return std::future::pending().await;
+    }
+    say_piece(&mut writer, 4, 5).await?;
+    writer.write_all(b"ship").await?;
+    say_piece(&mut writer, 5, 0).await?;
+    writer.write_all(b"sh").await
 }
 
 async fn serve_control(
@@ -104,6 +142,29 @@ async fn serve_control(
         }
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_snapshot_arrives_piece_by_piece() {
+    let host = LocalHost::start(cp_1(), agent).await.expect("starts");
+    let seen = Mutex::new(Vec::new());
+    let hear = |received, total| seen.lock().expect("not poisoned").push((received, total));
+    let mut bytes = Vec::new();
+    let summary = host.receive_snapshot(&mut bytes, &hear).await;
+    assert_eq!(bytes, b"shipshape");
+    assert_eq!(summary.expect("it is whole").size, 9);
+    assert_eq!(*seen.lock().expect("not poisoned"), [(4, 9), (9, 9)]);
+}
+
+#[tokio::test]
+async fn half_a_snapshot_is_no_snapshot() {
+    let host = LocalHost::start(cp_1(), dying_agent).await.expect("starts");
+    let mut bytes = Vec::new();
+    let cut = host.receive_snapshot(&mut bytes, &|_, _| {}).await;
+    assert!(
+        matches!(&cut, Err(HostError::ConnectionLost { .. })),
+        "{cut:?}"
+    );
 }
 
 #[tokio::test]

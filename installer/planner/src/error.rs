@@ -111,6 +111,19 @@ pub enum PlanError {
         /// The host.
         host: HostName,
     },
+    /// A member of etcd is to be stopped while another is not healthy.
+    #[error(
+        "{healthy} of {voters} etcd members are healthy, and one that is defragmented answers nobody"
+    )]
+    EtcdUnhealthy {
+        /// How many are healthy.
+        healthy: usize,
+        /// How many have a vote.
+        voters: usize,
+    },
+    /// Somebody else runs the cluster's etcd.
+    #[error("somebody else runs the cluster's etcd")]
+    ExternalEtcd,
     /// The last control-plane host cannot leave while workers stay.
     #[error(
         "{host} is the only control-plane node: without it the cluster ends; reset the whole cluster with --all"
@@ -160,6 +173,12 @@ impl PlanError {
                 "run the command where the cluster file lies with what it names beside it, and name it with `-f`"
                     .to_owned(),
             ),
+            Self::EtcdUnhealthy { .. } => Some(
+                "`slipway etcd members` shows which is not and why; mend it first".to_owned(),
+            ),
+            Self::ExternalEtcd => {
+                Some("look after it with the tools that it was made with".to_owned())
+            }
             Self::Unsupported(_)
             | Self::Render { .. }
             | Self::EtcdMember { .. }

@@ -365,7 +365,7 @@ fn program(input: &HostInput<'_>, name: &str, version: &str) -> Result<(Step, St
     Ok((Step::InstallBlob(step), path))
 }
 
-fn archive(
+pub(crate) fn archive(
     input: &HostInput<'_>,
     name: &str,
     version: &str,

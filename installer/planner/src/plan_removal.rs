@@ -321,6 +321,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     let last = [
         paths::RUN_STATE_DIR,
         paths::PENDING_DIR,
+        paths::ETCD_STATE_DIR,
         paths::CLUSTER_FILE,
         paths::BLOB_DIR,
         paths::PLACED_FILES,

@@ -7,8 +7,11 @@ mod cluster;
 mod containers;
 mod etcd;
 mod etcd_manifest;
+mod etcd_restore;
+mod etcd_upkeep;
 mod files;
 mod given;
+mod held_pods;
 mod images;
 mod kubelet_bootstrap;
 mod kubelet_certificates;
@@ -69,6 +72,10 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::PublishClusterInfo(step) => cluster::check_info(step, context).await,
         Step::MarkNode(step) => cluster::check_marks(step, context).await,
         Step::WaitFor(step) => wait_for::check_condition(step, context).await,
+        Step::DefragmentEtcd(step) => etcd_upkeep::check_defragmented(step, context).await,
+        Step::HoldStaticPods(step) => held_pods::check_held(step, context).await,
+        Step::ReleaseStaticPods(step) => held_pods::check_released(step, context).await,
+        Step::RestoreEtcd(step) => etcd_restore::check_restored(step, context),
         Step::DrainNode(step) => cluster::check_drained(step, context).await,
         Step::DeleteNode(step) => cluster::check_deleted(step, context).await,
         Step::StopUnit(step) => units::check_stopped(step).await,
@@ -129,6 +136,10 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::PublishClusterInfo(step) => cluster::apply_info(step, context).await,
         Step::MarkNode(step) => cluster::apply_marks(step, context).await,
         Step::WaitFor(step) => wait_for::apply_condition(step, context).await,
+        Step::DefragmentEtcd(step) => etcd_upkeep::apply_defragmented(step, context).await,
+        Step::HoldStaticPods(step) => held_pods::apply_held(step, context).await,
+        Step::ReleaseStaticPods(step) => held_pods::apply_released(step, context).await,
+        Step::RestoreEtcd(step) => etcd_restore::apply_restored(step, context).await,
         Step::DrainNode(step) => cluster::apply_drain(step, context).await,
         Step::DeleteNode(step) => cluster::apply_delete(step, context).await,
         Step::StopUnit(step) => units::apply_stop(step).await,

@@ -14,6 +14,8 @@ mod discovery_story;
 #[cfg(test)]
 mod etcd_story;
 #[cfg(test)]
+mod etcd_upkeep_story;
+#[cfg(test)]
 mod external_etcd;
 #[cfg(test)]
 mod kubernetes_story;

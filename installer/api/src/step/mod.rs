@@ -3,6 +3,7 @@
 mod certificates;
 mod cluster;
 mod etcd;
+mod etcd_upkeep;
 mod files;
 mod system;
 mod teardown;
@@ -17,6 +18,7 @@ pub use cluster::{
     ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
 };
 pub use etcd::{EtcdPeer, JoinEtcd};
+pub use etcd_upkeep::{DefragmentEtcd, HoldStaticPods, ReleaseStaticPods, RestoreEtcd};
 pub use files::{
     EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, PlaceFile, PublicFile, RememberPaths,
     UnpackArchive, WithdrawFile, WriteFile,
@@ -88,6 +90,14 @@ pub enum Step {
     MarkNode(MarkNode),
     /// See [`WaitFor`].
     WaitFor(WaitFor),
+    /// See [`DefragmentEtcd`].
+    DefragmentEtcd(DefragmentEtcd),
+    /// See [`HoldStaticPods`].
+    HoldStaticPods(HoldStaticPods),
+    /// See [`ReleaseStaticPods`].
+    ReleaseStaticPods(ReleaseStaticPods),
+    /// See [`RestoreEtcd`].
+    RestoreEtcd(RestoreEtcd),
     /// See [`DrainNode`].
     DrainNode(DrainNode),
     /// See [`DeleteNode`].
@@ -123,6 +133,7 @@ impl Step {
             Self::InstallBlob(step) => vec![step.blob],
             Self::UnpackArchive(step) => vec![step.blob],
             Self::ImportImage(step) => step.image.blobs(),
+            Self::RestoreEtcd(step) => vec![step.snapshot],
             Self::RememberPaths(_)
             | Self::EnsureDirectory(_)
             | Self::WriteFile(_)
@@ -147,6 +158,9 @@ impl Step {
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
             | Self::WaitFor(_)
+            | Self::DefragmentEtcd(_)
+            | Self::HoldStaticPods(_)
+            | Self::ReleaseStaticPods(_)
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
@@ -202,6 +216,10 @@ impl Step {
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
             | Self::WaitFor(_)
+            | Self::DefragmentEtcd(_)
+            | Self::HoldStaticPods(_)
+            | Self::ReleaseStaticPods(_)
+            | Self::RestoreEtcd(_)
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
@@ -279,6 +297,16 @@ impl Step {
             Self::PublishClusterInfo(_) => "publish cluster-info".to_owned(),
             Self::MarkNode(step) => format!("label and taint node {}", step.node_name),
             Self::WaitFor(step) => format!("wait until {}", step.condition),
+            Self::DefragmentEtcd(step) => format!("defragment etcd member {}", step.member),
+            Self::HoldStaticPods(step) => format!("stop {}", step.names.join(", ")),
+            Self::ReleaseStaticPods(step) => format!("start {} again", step.names.join(", ")),
+            Self::RestoreEtcd(step) => {
+                let aside = format!("{}/before-{}", step.data_dir, step.restore);
+                format!(
+                    "restore etcd to revision {}, old data kept in {aside}",
+                    step.revision
+                )
+            }
             Self::DrainNode(step) => format!("cordon and drain node {}", step.node_name),
             Self::DeleteNode(step) => format!("delete node {}", step.node_name),
             Self::StopUnit(step) => format!("stop and disable {}", step.unit),

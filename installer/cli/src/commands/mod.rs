@@ -8,6 +8,7 @@ mod cluster_look;
 mod cluster_run;
 mod config;
 mod confirm;
+mod etcd;
 mod execution;
 mod init;
 mod join;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Plan(args) => plan::run(args, output).await,
         Command::Preflight(args) => preflight::run(args, output).await,
         Command::Status(args) => status::run(args, output).await,
+        Command::Etcd(command) => etcd::run(command, output).await,
         Command::Reset(args) => reset::run(args, output).await,
         Command::Logs(args) => logs::run(args, output).await,
         Command::Token(args) => token::run(args.command, output).await,

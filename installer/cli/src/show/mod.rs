@@ -1,5 +1,6 @@
 //! Prints results and progress. Views take values and change nothing.
 
+mod etcd;
 mod findings;
 mod journal;
 mod left_out;
@@ -10,6 +11,7 @@ mod status;
 mod table;
 mod transfer;
 
+pub(crate) use etcd::etcd_members;
 pub(crate) use findings::{findings, findings_of_run, warnings};
 pub(crate) use journal::journal;
 pub(crate) use left_out::{SameAgain, left_out};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Blob, Failure, HostName};
+use slipway_api::{Blob, EtcdSnapshotSummary, Failure, HostName};
 use slipway_engine::{EngineError, Fleet, LockRequest, Survey, agree};
 use slipway_hosts::{
     BlobReader, EventSink, FakeHost, Fault, Host, HostError, LocalHost, ProgressSink,
 };
 use tempfile::TempDir;
+use tokio::io::AsyncWrite;
 
 use crate::fakes::{answer, fakes, fleet, look, run};
 
@@ -66,6 +67,14 @@ impl Host for LockedHost {
 
     async fn lost(&self) -> HostError {
         self.agent.lost().await
+    }
+
+    async fn receive_snapshot(
+        &self,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<EtcdSnapshotSummary, HostError> {
+        self.fake.receive_snapshot(sink, on_progress).await
     }
 
     async fn close(&self) {

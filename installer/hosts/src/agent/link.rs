@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use slipway_api::protocol::{BlobReceived, Channel, Reply, Request};
-use slipway_api::{Blob, HostName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use slipway_api::protocol::{BlobReceived, Channel, MAX_LINE, Reply, Request};
+use slipway_api::{Blob, EtcdSnapshotLine, EtcdSnapshotSummary, HostName};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -106,6 +106,68 @@ impl AgentLink {
 
     pub(crate) async fn lost(&self) -> HostError {
         self.control.ended().await
+    }
+
+    pub(crate) async fn receive_snapshot(
+        &self,
+        sink: &mut (dyn AsyncWrite + Send + Unpin),
+        on_progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<EtcdSnapshotSummary, HostError> {
+        let host = self.name.as_str();
+        let mut channel = (self.open)().await?;
+        channel.greet(host, &Channel::EtcdSnapshot).await?;
+        let AgentChannel {
+            mut reader,
+            writer: _open,
+            ended,
+        } = channel;
+        let hangs = || HostError::Hangs {
+            host: host.to_owned(),
+            request: "send a snapshot of etcd".to_owned(),
+            limit: PIECE_TIMEOUT,
+        };
+        let unwritable = |source| HostError::SinkUnwritable { source };
+        let mut received = 0;
+        let mut piece = Vec::new();
+        loop {
+            let line = timeout(PIECE_TIMEOUT, read_line(host, &mut reader)).await;
+            let Some(line) = line.map_err(|_| hangs())?? else {
+                break;
+            };
+            match decode_line::<EtcdSnapshotLine>(host, &line)? {
+                EtcdSnapshotLine::Piece { size, remaining } => {
+                    if size > MAX_LINE {
+                        return Err(HostError::Protocol {
+                            host: host.to_owned(),
+                            what: format!("it announced a piece of {size} bytes"),
+                        });
+                    }
+                    piece.resize(size, 0);
+                    let read = timeout(PIECE_TIMEOUT, reader.read_exact(&mut piece)).await;
+                    if read.map_err(|_| hangs())?.is_err() {
+                        break;
+                    }
+                    sink.write_all(&piece).await.map_err(unwritable)?;
+                    received += size as u64;
+                    on_progress(received, received + remaining);
+                }
+                EtcdSnapshotLine::Whole { summary } => {
+                    sink.flush().await.map_err(unwritable)?;
+                    return Ok(summary);
+                }
+                EtcdSnapshotLine::Failed { failure } => {
+                    return Err(HostError::Failed {
+                        host: host.to_owned(),
+                        failure: Box::new(failure),
+                    });
+                }
+            }
+        }
+        let reason = timeout(Duration::from_secs(5), ended).await;
+        Err(HostError::ConnectionLost {
+            host: host.to_owned(),
+            reason: reason.unwrap_or_else(|_| "the agent sent half a snapshot".into()),
+        })
     }
 
     pub(crate) fn close(&self) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use slipway_api::Step;
 use slipway_api::protocol::Request;
+use slipway_api::step::{HoldStaticPods, ReleaseStaticPods};
 
 use crate::HostError;
 
@@ -31,6 +32,7 @@ pub(super) fn limit(request: &Request) -> Duration {
     match request {
         Request::GatherFacts
         | Request::GatherClusterFacts
+        | Request::GatherEtcdFacts
         | Request::MissingBlobs { .. }
         | Request::ReadAdminKubeconfig
         | Request::ReadStoredCluster
@@ -73,7 +75,16 @@ fn step_limit(step: &Step) -> Duration {
         let bound = Duration::from_secs(step.timeout_seconds);
         return bound.saturating_mul(2).saturating_add(MARGIN);
     }
-    if let Step::ImportImage(_) = step {
+    if let Step::HoldStaticPods(HoldStaticPods {
+        timeout_seconds, ..
+    })
+    | Step::ReleaseStaticPods(ReleaseStaticPods {
+        timeout_seconds, ..
+    }) = step
+    {
+        return Duration::from_secs(*timeout_seconds).saturating_add(MARGIN);
+    }
+    if let Step::ImportImage(_) | Step::DefragmentEtcd(_) | Step::RestoreEtcd(_) = step {
         return IMPORT;
     }
     STEP
@@ -93,6 +104,7 @@ fn describe(request: &Request) -> String {
     match request {
         Request::GatherFacts => "gather facts".to_owned(),
         Request::GatherClusterFacts => "gather the cluster's facts".to_owned(),
+        Request::GatherEtcdFacts => "look at etcd's members".to_owned(),
         Request::CheckSteps { steps } => format!("check {} steps", steps.len()),
         Request::MissingBlobs { .. } => "look for blobs".to_owned(),
         Request::RunStep { step, .. } => step.describe(),

@@ -136,6 +136,8 @@ fn written(step: &Step) -> Vec<String> {
             format!("{}/etcd.yaml", paths::MANIFESTS_DIR),
             step.data_dir.clone(),
         ],
+        Step::RestoreEtcd(step) => vec![step.data_dir.clone()],
+        Step::HoldStaticPods(_) => vec![paths::HELD_DIR.to_owned()],
         Step::EnsureAuthority(step) => pair(certificate(&step.name)).to_vec(),
         Step::EnsureCertificate(step) => pair(certificate(&step.name)).to_vec(),
         Step::EnsureServiceAccountKey(_) => ["sa.key", "sa.pub"]
@@ -156,7 +158,9 @@ fn written(step: &Step) -> Vec<String> {
             .map(|name| format!("{}/{name}", paths::KUBELET_PKI_DIR))
             .to_vec(),
         Step::EnsureKubeletBootstrap(_) => vec![paths::BOOTSTRAP_KUBELET_CONF.to_owned()],
-        Step::ApplyObjects(_)
+        Step::DefragmentEtcd(_)
+        | Step::ReleaseStaticPods(_)
+        | Step::ApplyObjects(_)
         | Step::PublishClusterInfo(_)
         | Step::MarkNode(_)
         | Step::WaitFor(_)

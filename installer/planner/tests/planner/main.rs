@@ -16,6 +16,8 @@ mod preflight;
 #[cfg(test)]
 mod removals;
 #[cfg(test)]
+mod restores;
+#[cfg(test)]
 mod static_pods;
 #[cfg(test)]
 mod support;

@@ -144,8 +144,14 @@ pub fn manifest(version: &KubernetesVersion) -> BundleManifest {
 /// Returns the manifest of a bundle with these images.
 pub fn manifest_with(version: &KubernetesVersion, images: Vec<ImageReference>) -> BundleManifest {
     let kubernetes = version.to_string();
+    let release = Release::of(version).expect("the version is supported");
     let artifacts = [
-        ("kubelet", kubernetes.as_str(), &[][..]),
+        (
+            "etcdutl",
+            release.etcd_version(),
+            &["etcd-v3/etcd", "etcd-v3/etcdctl", "etcd-v3/etcdutl"][..],
+        ),
+        ("kubelet", kubernetes.as_str(), &[]),
         ("kubeadm", &kubernetes, &[]),
         ("kubectl", &kubernetes, &[]),
         ("runc", RUNC_VERSION, &[]),

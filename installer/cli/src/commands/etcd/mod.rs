@@ -1,0 +1,100 @@
+//! `etcd`: its members, snapshots, restores and space.
+
+mod defrag;
+mod members;
+mod restore;
+mod snapshot;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use slipway_api::protocol::{Reply, Request};
+use slipway_api::{Etcd, EtcdFacts, EtcdMember, Failure, HostName, HostSpec, Role};
+use slipway_engine::{EngineError, Fleet};
+use slipway_hosts::Host;
+
+use crate::args::{ClusterArgs, EtcdCommand, Output};
+use crate::cli_error::CliError;
+use crate::cluster::Cluster;
+use crate::exit_code::ExitCode;
+use crate::this_machine::unexpected;
+
+/// The port on which members reach each other.
+const PEER_PORT: u16 = 2380;
+
+pub(crate) async fn run(command: EtcdCommand, output: Output) -> Result<ExitCode, CliError> {
+    match command {
+        EtcdCommand::Members(args) => members::run(args, output).await,
+        EtcdCommand::Snapshot(args) => snapshot::run(args, output).await,
+        EtcdCommand::Defrag(args) => defrag::run(args, output).await,
+        EtcdCommand::Restore(args) => restore::run(args, output).await,
+    }
+}
+
+/// Connects to the control-plane hosts that may be touched.
+///
+/// # Errors
+/// Somebody else runs the cluster's etcd.
+async fn connect(cluster: &Cluster, args: &ClusterArgs) -> Result<Fleet, CliError> {
+    if let Etcd::External(etcd) = &cluster.spec.cluster_configuration.etcd {
+        return Err(CliError::bad_input(
+            format!(
+                "the cluster {} uses an etcd that somebody else runs: {}",
+                cluster.spec.name,
+                etcd.endpoints.join(", ")
+            ),
+            "look after it with the tools that it was made with",
+        ));
+    }
+    let hosts: Vec<&HostSpec> = match &cluster.here {
+        Some(here) => cluster.spec.host(&here.name).into_iter().collect(),
+        None => cluster.spec.hosts_with_role(Role::ControlPlane).collect(),
+    };
+    cluster.connect(hosts, args).await
+}
+
+/// Returns how etcd's members are, and the host that answered: the first in the
+/// file whose own member answers.
+///
+/// # Errors
+/// No control-plane host can be reached, or no member answers there.
+pub(super) async fn look(
+    fleet: &Fleet,
+    cluster: &Cluster,
+) -> Result<(Arc<dyn Host>, Box<EtcdFacts>), CliError> {
+    let hosts = cluster.spec.hosts_with_role(Role::ControlPlane);
+    let mut failures: Vec<Failure> = Vec::new();
+    for host in hosts.filter_map(|host| fleet.host(&host.name)) {
+        match host.request(Request::GatherEtcdFacts, &|_| {}).await {
+            Ok(Reply::EtcdFacts(facts)) => return Ok((Arc::clone(host), facts)),
+            Ok(other) => return Err(unexpected(&other)),
+            Err(error) => failures.push(error.to_failure()),
+        }
+    }
+    let Some(first) = failures.first().cloned() else {
+        return Err(EngineError::Unreachable(fleet.unreachable()).into());
+    };
+    let messages: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    Err(CliError {
+        code: ExitCode::Failed,
+        failure: Failure {
+            message: messages.join("\n       "),
+            causes: Vec::new(),
+            ..first
+        },
+    })
+}
+
+/// Returns the host on which a member runs, by the name of its node or its address.
+fn host_of<'a>(cluster: &'a Cluster, member: &EtcdMember) -> Option<&'a HostName> {
+    let is_its = |host: &&HostSpec| {
+        let address = SocketAddr::new(host.node_ip, PEER_PORT).to_string();
+        host.node_name() == member.name
+            || member
+                .peer_urls
+                .iter()
+                .any(|url| url.ends_with(&format!("//{address}")))
+    };
+    let found = cluster.spec.hosts.iter().find(is_its);
+    found.map(|host| &host.name)
+}

@@ -1,0 +1,127 @@
+//! Plans the restore of a whole cluster's etcd from a snapshot.
+
+use std::net::SocketAddr;
+
+use slipway_api::step::{Condition, HoldStaticPods, ReleaseStaticPods, RestoreEtcd, WaitFor};
+use slipway_api::{
+    Blob, BundleManifest, ClusterSpec, Etcd, Facts, HostSpec, Phase, Plan, Release, Role, Step,
+    StepId, paths,
+};
+
+use crate::PlanError;
+use crate::builder::PlanBuilder;
+use crate::components::startup_timeout;
+use crate::control_plane_hosts::ControlPlaneHosts;
+use crate::install::{archive, runtime_socket};
+use crate::plan_cluster::HostInput;
+
+/// The port on which etcd's members reach each other.
+const PEER_PORT: u16 = 2380;
+
+/// etcd's tool, as the archive's member is called.
+const PROGRAM: &str = "etcdutl";
+
+/// What is to be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// Names the restore.
+    pub id: String,
+    /// The snapshot.
+    pub snapshot: Blob,
+    /// The newest revision in it.
+    pub revision: u64,
+}
+
+/// Returns the steps that make a new etcd cluster of all control-plane hosts from one
+/// snapshot: every API server and member stops before any data is touched, and all data is in
+/// place before any member starts.
+///
+/// # Errors
+/// A control-plane host was not reached: its member would go on with the old data. Or
+/// somebody else runs etcd, or the bundle lacks etcdutl.
+pub fn plan_restore(
+    spec: &ClusterSpec,
+    facts: &Facts,
+    manifest: &BundleManifest,
+    restore: &Restore,
+) -> Result<Plan, PlanError> {
+    let Etcd::Local(etcd) = &spec.cluster_configuration.etcd else {
+        return Err(PlanError::ExternalEtcd);
+    };
+    let release = Release::of(&spec.kubernetes_version)?;
+    let hosts: Vec<&HostSpec> = spec.hosts_with_role(Role::ControlPlane).collect();
+    let control_plane = ControlPlaneHosts::of(spec, facts)?;
+    let mut inputs = Vec::new();
+    for host in &hosts {
+        let facts = facts.host(&host.name);
+        let facts = facts.ok_or_else(|| PlanError::HostNotReached {
+            host: host.name.clone(),
+        })?;
+        inputs.push(HostInput {
+            spec,
+            host,
+            facts,
+            control_plane: &control_plane,
+            release: &release,
+            manifest,
+        });
+    }
+    let member = |host: &HostSpec| format!("{}={}", host.node_name(), peer_url(host));
+    let initial_cluster: Vec<String> = hosts.iter().map(|host| member(host)).collect();
+    let timeout_seconds = u64::from(startup_timeout(spec));
+
+    let mut builder = PlanBuilder::default();
+    let mut stopped: Vec<StepId> = Vec::new();
+    for input in &inputs {
+        let host = &input.host.name;
+        let tool = archive(
+            input,
+            PROGRAM,
+            release.etcd_version(),
+            paths::ETCDUTL_DIR,
+            1,
+            |path| path.rsplit('/').next() == Some(PROGRAM),
+        )?;
+        let tool = builder.add(host, Phase::Etcd, tool, &[]);
+        let hold = Step::HoldStaticPods(HoldStaticPods {
+            names: ["kube-apiserver", "etcd"].map(str::to_owned).to_vec(),
+            socket: runtime_socket(input),
+            timeout_seconds,
+        });
+        stopped.push(builder.add(host, Phase::Etcd, hold, &[tool]));
+    }
+    let mut restored: Vec<StepId> = Vec::new();
+    for input in &inputs {
+        let step = Step::RestoreEtcd(RestoreEtcd {
+            restore: restore.id.clone(),
+            snapshot: restore.snapshot,
+            revision: restore.revision,
+            program: format!("{}/{PROGRAM}", paths::ETCDUTL_DIR),
+            member: input.host.node_name().to_owned(),
+            peer_url: peer_url(input.host),
+            initial_cluster: initial_cluster.clone(),
+            data_dir: etcd.data_dir.clone(),
+        });
+        restored.push(builder.add(&input.host.name, Phase::Etcd, step, &stopped));
+    }
+    for input in &inputs {
+        let host = &input.host.name;
+        let start = Step::ReleaseStaticPods(ReleaseStaticPods {
+            names: ["etcd", "kube-apiserver"].map(str::to_owned).to_vec(),
+            socket: runtime_socket(input),
+            timeout_seconds,
+        });
+        let start = builder.add_rerun(host, Phase::WaitControlPlane, start, &[], &restored);
+        let ready = Step::WaitFor(WaitFor {
+            condition: Condition::ApiServerReady,
+            timeout_seconds,
+            awaited: None,
+        });
+        builder.add_rerun(host, Phase::WaitControlPlane, ready, &[], &[start]);
+    }
+    Ok(builder.finish(&spec.name, Vec::new()))
+}
+
+fn peer_url(host: &HostSpec) -> String {
+    format!("https://{}", SocketAddr::new(host.node_ip, PEER_PORT))
+}
