@@ -8,6 +8,7 @@ mod addons;
 mod balancer;
 mod builder;
 mod certificate_recipes;
+mod cluster_health;
 mod components;
 mod control_plane;
 mod control_plane_hosts;
@@ -39,6 +40,7 @@ mod suit_machine;
 mod worker;
 
 pub use certificate_recipes::{CertificateRecipes, certificate_requests};
+pub use cluster_health::{ClusterHealth, Seen};
 pub use error::PlanError;
 pub use etcd_troubles::{etcd_troubles, quota_percent};
 pub use images::cluster_images;

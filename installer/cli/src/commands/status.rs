@@ -1,14 +1,17 @@
-//! `status`: nodes, versions, certificates, what is unhealthy.
+//! `status`: nodes, versions, etcd, certificates, what is unhealthy and what to do.
 
-use slipway_api::HostName;
+use jiff::Timestamp;
 use slipway_api::protocol::{Reply, Request};
+use slipway_api::{Etcd, HostName};
 use slipway_engine::{Fleet, gather_facts};
+use slipway_planner::{ClusterHealth, Seen};
 
+use super::etcd;
 use crate::args::{ClusterArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::show;
+use crate::show::StatusPage;
 
 pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, CliError> {
     let cluster = Cluster::find(&args).await?;
@@ -20,16 +23,33 @@ pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
         Some(_) => self_signed_nodes(&fleet, facts.cluster_from.as_ref()).await,
         None => Vec::new(),
     };
+    // Somebody else's etcd is not ours to judge; one whose members all are silent shows in
+    // the API server, which does not answer either.
+    let etcd = match &cluster.spec.cluster_configuration.etcd {
+        Etcd::Local(_) => etcd::look(&fleet, &cluster).await.ok(),
+        Etcd::External(_) => None,
+    };
     fleet.close().await;
-    show::status(&cluster.spec, &facts, &self_signed, output);
-    Ok(match &facts.cluster {
+    let etcd = etcd.map(|(_, facts)| facts);
+    let now = Timestamp::now();
+    let seen = Seen {
+        etcd: etcd.as_deref(),
+        self_signed: &self_signed,
+        now: now.as_second(),
+    };
+    let page = StatusPage {
+        spec: &cluster.spec,
+        facts: &facts,
+        etcd: etcd.as_deref(),
+        self_signed: &self_signed,
+        health: ClusterHealth::of(&cluster.spec, &facts, seen),
+        now,
+    };
+    page.print(output);
+    Ok(match page.health.unhealthy.is_empty() {
         _ if is_unreachable => ExitCode::Unreachable,
-        Some(cluster)
-            if cluster.unhealthy.is_empty() && cluster.nodes.iter().all(|node| node.ready) =>
-        {
-            ExitCode::Done
-        }
-        Some(_) | None => ExitCode::Failed,
+        true => ExitCode::Done,
+        false => ExitCode::Failed,
     })
 }
 

@@ -18,7 +18,7 @@ pub(crate) use left_out::{SameAgain, left_out};
 pub(crate) use next_steps::{joined, next_steps, outcome};
 pub(crate) use plan::{nothing_to_do, plan, plan_to_agree, plan_with_findings};
 pub(crate) use run_view::RunView;
-pub(crate) use status::status;
+pub(crate) use status::StatusPage;
 pub(crate) use table::table;
 pub(crate) use transfer::{inspection, transfer_line};
 

@@ -1,68 +1,90 @@
 //! The cluster on one page.
 
 use jiff::Timestamp;
-use slipway_api::{ClusterSpec, Facts, HostState};
+use slipway_api::{ClusterFacts, ClusterSpec, EtcdFacts, Facts, NodeFacts};
+use slipway_planner::ClusterHealth;
 
+use super::etcd::{member_table, print_troubles};
 use super::table;
 use crate::args::Output;
 
 /// Seconds in a day.
 const DAY: i64 = 86_400;
 
-/// Prints the cluster's state on stdout.
-///
-/// `self_signed` are nodes whose kubelets serve with certificates of their own.
-pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, self_signed: &[String], output: Output) {
-    if output == Output::Json {
-        return super::json(&serde_json::json!({
-            "cluster": spec.name,
-            "facts": facts,
-            "selfSignedKubelets": self_signed,
-        }));
-    }
-    for (host, state) in &facts.hosts {
-        if let HostState::Unreached { failure } = state {
-            outln!("{host} cannot be reached: {failure}\n");
+/// The cluster on one page.
+pub(crate) struct StatusPage<'a> {
+    /// What the cluster should be.
+    pub spec: &'a ClusterSpec,
+    /// What was seen.
+    pub facts: &'a Facts,
+    /// etcd, where a member answered.
+    pub etcd: Option<&'a EtcdFacts>,
+    /// Nodes whose kubelets serve with certificates of their own making.
+    pub self_signed: &'a [String],
+    /// What is wrong.
+    pub health: ClusterHealth,
+    /// When it was looked at.
+    pub now: Timestamp,
+}
+
+impl StatusPage<'_> {
+    /// Prints the page on stdout.
+    pub fn print(&self, output: Output) {
+        if output == Output::Json {
+            return super::json(&serde_json::json!({
+                "cluster": self.spec.name,
+                "facts": self.facts,
+                "etcd": self.etcd,
+                "selfSignedKubelets": self.self_signed,
+                "unhealthy": self.health.unhealthy,
+                "warnings": self.health.warnings,
+            }));
+        }
+        match &self.facts.cluster {
+            None => outln!("{}: no API server answers", self.spec.name),
+            Some(cluster) => self.print_cluster(cluster),
+        }
+        if let Some(etcd) = self.etcd {
+            outln!("");
+            out!("{}", member_table(etcd));
+        }
+        if let Some(cluster) = &self.facts.cluster {
+            outln!("");
+            out!("{}", self.certificates(cluster));
+            if cluster.unhealthy.is_empty() {
+                outln!("\nAddons are healthy.");
+            }
+        }
+        if !self.health.unhealthy.is_empty() {
+            outln!("");
+            print_troubles(&self.health.unhealthy);
+        }
+        if !self.health.warnings.is_empty() {
+            outln!("");
+        }
+        for warning in &self.health.warnings {
+            outln!("warning: {warning}");
+            if let Some(help) = &warning.help {
+                outln!("  help: {help}");
+            }
         }
     }
-    let Some(cluster) = &facts.cluster else {
-        outln!("{}: no API server answers", spec.name);
+
+    fn print_cluster(&self, cluster: &ClusterFacts) {
         outln!(
-            "\nhelp: bring it up with `slipway init`, or look at its host: `journalctl -u kubelet`"
+            "{}: Kubernetes {}",
+            self.spec.name,
+            cluster.api_server_version
         );
-        return;
-    };
-    outln!("{}: Kubernetes {}\n", spec.name, cluster.api_server_version);
-    let mut rows = vec![
-        ["NODE", "STATE", "ROLES", "KUBELET", "ADDRESS"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for node in &cluster.nodes {
-        let ready = if node.ready { "Ready" } else { "NotReady" };
-        let cordoned = if node.unschedulable {
-            ",SchedulingDisabled"
-        } else {
-            ""
-        };
-        rows.push(vec![
-            node.name.clone(),
-            format!("{ready}{cordoned}"),
-            if node.roles.is_empty() {
-                "<none>".to_owned()
-            } else {
-                node.roles.join(",")
-            },
-            node.kubelet_version.clone(),
-            node.internal_ip.clone().unwrap_or_default(),
-        ]);
-    }
-    for host in &spec.hosts {
-        if !cluster
-            .nodes
-            .iter()
-            .any(|node| node.name == host.node_name())
-        {
+        if let Some(endpoint) = &self.spec.control_plane_endpoint {
+            outln!("endpoint: {}:{}", endpoint.host, endpoint.port);
+        }
+        outln!("");
+        let head = ["NODE", "STATE", "ROLES", "KUBELET", "ADDRESS"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(cluster.nodes.iter().map(node_row));
+        let is_node = |name: &str| cluster.nodes.iter().any(|node| node.name == name);
+        for host in self.spec.hosts.iter().filter(|it| !is_node(it.node_name())) {
             let cells = [
                 host.node_name(),
                 "not a node",
@@ -72,29 +94,35 @@ pub(crate) fn status(spec: &ClusterSpec, facts: &Facts, self_signed: &[String], 
             ];
             rows.push(cells.map(str::to_owned).to_vec());
         }
+        out!("{}", table(&rows));
     }
-    out!("{}", table(&rows));
-    let now = Timestamp::now().as_second();
-    let mut rows = vec![["CERTIFICATE", "DAYS LEFT"].map(str::to_owned).to_vec()];
-    for certificate in &cluster.certificates {
-        let days = (certificate.not_after.as_second() - now) / DAY;
-        rows.push(vec![certificate.name.clone(), days.to_string()]);
+
+    fn certificates(&self, cluster: &ClusterFacts) -> String {
+        let mut rows = vec![["CERTIFICATE", "DAYS LEFT"].map(str::to_owned).to_vec()];
+        for certificate in &cluster.certificates {
+            let days = (certificate.not_after.as_second() - self.now.as_second()) / DAY;
+            rows.push(vec![certificate.name.clone(), days.to_string()]);
+        }
+        table(&rows)
     }
-    outln!("");
-    out!("{}", table(&rows));
-    outln!("");
-    if cluster.unhealthy.is_empty() {
-        outln!("Addons are healthy.");
-    }
-    cluster
-        .unhealthy
-        .iter()
-        .for_each(|line| outln!("unhealthy: {line}"));
-    if !self_signed.is_empty() {
-        outln!(
-            "\nThe kubelets of these nodes serve with certificates of their own making: {}",
-            self_signed.join(", ")
-        );
-        outln!("help: `slipway apply -f FILE` with them in the file gives them the cluster's");
-    }
+}
+
+fn node_row(node: &NodeFacts) -> Vec<String> {
+    let ready = if node.ready { "Ready" } else { "NotReady" };
+    let cordoned = if node.unschedulable {
+        ",SchedulingDisabled"
+    } else {
+        ""
+    };
+    let roles = match node.roles.is_empty() {
+        true => "<none>".to_owned(),
+        false => node.roles.join(","),
+    };
+    vec![
+        node.name.clone(),
+        format!("{ready}{cordoned}"),
+        roles,
+        node.kubelet_version.clone(),
+        node.internal_ip.clone().unwrap_or_default(),
+    ]
 }

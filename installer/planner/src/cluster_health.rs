@@ -1,0 +1,274 @@
+//! What is wrong with a cluster, what soon will be, and what to do about it.
+
+use slipway_api::{
+    ClusterFacts, ClusterSpec, EtcdFacts, Facts, Failure, KubernetesVersion, NodeFacts,
+};
+
+use crate::etcd_troubles;
+
+/// Seconds in a day.
+const DAY: i64 = 86_400;
+
+/// Certificates that live no longer are told. kubeadm renews with every upgrade, and
+/// upgrades come three times a year.
+const EXPIRES_SOON_DAYS: i64 = 30;
+
+/// How many minors a kubelet may be older than its API server.
+/// Source: Kubernetes' version skew policy.
+const KUBELET_SKEW: u64 = 3;
+
+/// What is wrong with a cluster, each with a help.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterHealth {
+    /// What does not work.
+    pub unhealthy: Vec<Failure>,
+    /// What works and should be seen to.
+    pub warnings: Vec<Failure>,
+}
+
+/// What `status` has seen, beside the facts.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// etcd, where a member answered.
+    pub etcd: Option<&'a EtcdFacts>,
+    /// Nodes whose kubelets serve with certificates of their own making.
+    pub self_signed: &'a [String],
+    /// Now, in seconds since 1970.
+    pub now: i64,
+}
+
+impl ClusterHealth {
+    /// Judges a cluster by what was seen of it.
+    pub fn of(spec: &ClusterSpec, facts: &Facts, seen: Seen<'_>) -> Self {
+        let mut health = Self::default();
+        for lost in facts.unreached() {
+            let help = lost.failure.help.clone();
+            health.unhealthy(
+                format!("host {} cannot be reached: {}", lost.host, lost.failure),
+                help.unwrap_or_else(|| "mend the connection".to_owned()),
+            );
+        }
+        match &facts.cluster {
+            None => health.unhealthy(
+                "no API server answers",
+                "bring it up with `slipway init`, or look at its host: `journalctl -u kubelet`",
+            ),
+            Some(cluster) => {
+                health.judge_nodes(spec, cluster);
+                health.judge_certificates(cluster, seen.now);
+                for line in &cluster.unhealthy {
+                    health.unhealthy(
+                        line.clone(),
+                        "`kubectl -n kube-system get pods -o wide` shows its pods, `kubectl describe` why one does not run",
+                    );
+                }
+            }
+        }
+        health
+            .unhealthy
+            .extend(seen.etcd.map(etcd_troubles).unwrap_or_default());
+        if !seen.self_signed.is_empty() {
+            health.warn(
+                format!(
+                    "the kubelets of these nodes serve with certificates of their own making: {}",
+                    seen.self_signed.join(", ")
+                ),
+                "`slipway apply -f FILE` with them in the file gives them the cluster's",
+            );
+        }
+        health
+    }
+
+    fn judge_nodes(&mut self, spec: &ClusterSpec, cluster: &ClusterFacts) {
+        for node in &cluster.nodes {
+            if !node.ready {
+                self.unhealthy(
+                    format!("node {} is not Ready", node.name),
+                    "`kubectl describe node` says why; on the host, `journalctl -u kubelet`",
+                );
+            }
+            if node.unschedulable {
+                self.warn(
+                    format!("node {} takes no new pods", node.name),
+                    format!(
+                        "when its maintenance is over: `kubectl uncordon {}`",
+                        node.name
+                    ),
+                );
+            }
+            self.judge_skew(node, &cluster.api_server_version);
+        }
+        let is_node = |name: &str| cluster.nodes.iter().any(|node| node.name == name);
+        for host in spec.hosts.iter().filter(|host| !is_node(host.node_name())) {
+            self.warn(
+                format!("host {} is in the file and no node", host.name),
+                "`slipway join` takes it in",
+            );
+        }
+        let wanted = &spec.kubernetes_version;
+        let runs = cluster.api_server_version.parse::<KubernetesVersion>();
+        if runs.is_ok_and(|runs| runs < *wanted) {
+            self.warn(
+                format!(
+                    "the file says Kubernetes {wanted}, and the API server is {}",
+                    cluster.api_server_version
+                ),
+                "`slipway plan` shows what differs",
+            );
+        }
+    }
+
+    fn judge_skew(&mut self, node: &NodeFacts, api_server: &str) {
+        let (Ok(kubelet), Ok(server)) = (
+            node.kubelet_version.parse::<KubernetesVersion>(),
+            api_server.parse::<KubernetesVersion>(),
+        ) else {
+            return;
+        };
+        let name = &node.name;
+        if kubelet.minor() > server.minor() {
+            self.unhealthy(
+                format!("node {name} has a kubelet {kubelet}, newer than the API server {server}"),
+                "upgrade the control plane, or install an older kubelet: nothing promises that they get on",
+            );
+        } else if server.minor() - kubelet.minor() > KUBELET_SKEW {
+            self.unhealthy(
+                format!("node {name} has a kubelet {kubelet}, too old for the API server {server}"),
+                "upgrade the node: at most three minors lie between them",
+            );
+        } else if kubelet != server {
+            self.warn(
+                format!("node {name} has a kubelet {kubelet}, and the API server is {server}"),
+                "allowed; an upgrade of the node ends it",
+            );
+        }
+    }
+
+    fn judge_certificates(&mut self, cluster: &ClusterFacts, now: i64) {
+        for certificate in &cluster.certificates {
+            let left = certificate.not_after.as_second() - now;
+            let name = &certificate.name;
+            if left <= 0 {
+                self.unhealthy(
+                    format!("certificate {name} has expired"),
+                    "`kubeadm certs renew all` on the control-plane host renews it",
+                );
+            } else if left / DAY < EXPIRES_SOON_DAYS {
+                self.warn(
+                    format!("certificate {name} expires in {} days", left / DAY),
+                    "`kubeadm certs renew all` on the control-plane host renews it",
+                );
+            }
+        }
+    }
+
+    fn unhealthy(&mut self, what: impl Into<String>, help: impl Into<String>) {
+        self.unhealthy.push(Failure::because(what).with_help(help));
+    }
+
+    fn warn(&mut self, what: impl Into<String>, help: impl Into<String>) {
+        self.warnings.push(Failure::because(what).with_help(help));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_api::{CertificateSummary, ClusterFile};
+
+    use super::*;
+    use crate::plan_defragment::tests::three_members;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn spec() -> ClusterSpec {
+        let text = "apiVersion: slipway.dev/v1alpha1\nkind: Cluster\nmetadata: { name: harbour }\n\
+            spec:\n  kubernetesVersion: 1.36.3\n  hosts:\n\
+            \x20 - { name: cp-1, address: 10.0.0.1, role: control-plane }\n\
+            \x20 - { name: w-1, address: 10.0.0.2, role: worker }\n";
+        ClusterFile::parse(text, "cluster.yaml").unwrap().spec
+    }
+
+    fn node(name: &str, kubelet: &str) -> NodeFacts {
+        NodeFacts {
+            name: name.to_owned(),
+            ready: true,
+            roles: Vec::new(),
+            kubelet_version: kubelet.to_owned(),
+            internal_ip: None,
+            unschedulable: false,
+            pod_subnet: None,
+        }
+    }
+
+    fn facts(nodes: Vec<NodeFacts>, days_left: i64) -> Facts {
+        let certificate = CertificateSummary {
+            name: "apiserver".to_owned(),
+            not_after: jiff::Timestamp::from_second(NOW + days_left * DAY).unwrap(),
+        };
+        Facts {
+            cluster: Some(ClusterFacts {
+                api_server_version: "v1.36.3".to_owned(),
+                nodes,
+                certificates: vec![certificate],
+                unhealthy: Vec::new(),
+                configuration: None,
+            }),
+            ..Facts::default()
+        }
+    }
+
+    fn judge(facts: &Facts) -> (Vec<String>, Vec<String>) {
+        let etcd = three_members();
+        let seen = Seen {
+            etcd: Some(&etcd),
+            self_signed: &[],
+            now: NOW,
+        };
+        let health = ClusterHealth::of(&spec(), facts, seen);
+        let told = |list: Vec<Failure>| list.into_iter().map(|it| it.message).collect();
+        (told(health.unhealthy), told(health.warnings))
+    }
+
+    #[test]
+    fn a_cluster_as_the_file_says_is_healthy() {
+        let facts = facts(vec![node("cp-1", "v1.36.3"), node("w-1", "v1.36.3")], 365);
+        assert_eq!(judge(&facts), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn skew_is_a_warning_while_it_is_allowed() {
+        let nodes = vec![
+            node("cp-1", "v1.37.0"),
+            node("w-1", "v1.34.4"),
+            node("w-2", "v1.32.1"),
+        ];
+        let (unhealthy, warnings) = judge(&facts(nodes, 365));
+        assert_eq!(
+            unhealthy,
+            [
+                "node cp-1 has a kubelet v1.37.0, newer than the API server v1.36.3",
+                "node w-2 has a kubelet v1.32.1, too old for the API server v1.36.3",
+            ]
+        );
+        assert_eq!(
+            warnings,
+            ["node w-1 has a kubelet v1.34.4, and the API server is v1.36.3"]
+        );
+    }
+
+    #[test]
+    fn certificates_are_told_before_they_expire() {
+        let nodes = || vec![node("cp-1", "v1.36.3"), node("w-1", "v1.36.3")];
+        let (unhealthy, warnings) = judge(&facts(nodes(), 12));
+        assert_eq!(unhealthy, Vec::<String>::new());
+        assert_eq!(warnings, ["certificate apiserver expires in 12 days"]);
+        let (unhealthy, _) = judge(&facts(nodes(), -1));
+        assert_eq!(unhealthy, ["certificate apiserver has expired"]);
+    }
+
+    #[test]
+    fn without_an_api_server_that_is_what_is_told() {
+        let (unhealthy, _) = judge(&Facts::default());
+        assert_eq!(unhealthy, ["no API server answers"]);
+    }
+}
