@@ -33,7 +33,7 @@ pub use blob::Blob;
 pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageBlob};
 pub use etcd::{
     EtcdAlarm, EtcdAlarmKind, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId,
-    EtcdMemberStatus, EtcdSnapshotLine, EtcdSnapshotSummary, InvalidEtcdMemberId,
+    EtcdMemberStatus, EtcdSnapshotLine, EtcdSnapshotSummary, EtcdVotes, InvalidEtcdMemberId,
 };
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};
 pub use facts::{

@@ -214,6 +214,10 @@ pub(crate) struct ResetArgs {
     /// Evict pods with emptyDir volumes too; their data is lost.
     #[arg(long)]
     pub delete_emptydir_data: bool,
+    /// Take control-plane hosts out even if etcd loses its quorum: the API is
+    /// gone then until `slipway etcd recover`.
+    #[arg(long)]
+    pub force_quorum_loss: bool,
 }
 
 #[derive(Debug, Args)]

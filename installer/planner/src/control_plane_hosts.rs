@@ -68,13 +68,27 @@ impl<'a> ControlPlaneHosts<'a> {
         })
     }
 
-    /// Returns the control-plane host through which nodes are let go: one whose
-    /// API server answered, or else one that was reached.
-    pub fn speaker(spec: &'a ClusterSpec, facts: &Facts) -> Option<&'a HostSpec> {
-        let is_reached = |host: &&HostSpec| facts.host(&host.name).is_some();
+    /// Returns the control-plane host through which nodes are let go: one that
+    /// `stays`, whose API server answered, or else on which one runs.
+    pub fn speaker(
+        spec: &'a ClusterSpec,
+        facts: &Facts,
+        stays: impl Fn(&HostName) -> bool,
+    ) -> Option<&'a HostSpec> {
+        let is_fit = |host: &&HostSpec| facts.host(&host.name).is_some() && stays(&host.name);
         let spoke = facts.cluster_from.as_ref().and_then(|name| spec.host(name));
-        let mut all = spec.hosts_with_role(Role::ControlPlane);
-        spoke.filter(is_reached).or_else(|| all.find(is_reached))
+        let all: Vec<&HostSpec> = spec
+            .hosts_with_role(Role::ControlPlane)
+            .filter(is_fit)
+            .collect();
+        let has_control_plane = |host: &&&HostSpec| {
+            let facts = facts.host(&host.name);
+            facts.is_some_and(|facts| facts.existing.admin_conf)
+        };
+        spoke
+            .filter(is_fit)
+            .or_else(|| all.iter().find(has_control_plane).copied())
+            .or_else(|| all.first().copied())
     }
 
     /// Returns the control plane of one host that everybody reaches directly.

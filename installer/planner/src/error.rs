@@ -103,13 +103,41 @@ pub enum PlanError {
         /// What the cluster runs.
         api_server: KubernetesVersion,
     },
-    /// A control-plane host is to leave a cluster that goes on.
+    /// No member of etcd that stays tells who belongs to it.
     #[error(
-        "{host} is a member of an etcd that goes on, and this build takes no member out: reset the whole cluster with --all"
+        "nobody can take {host} out of etcd: no member on the control-plane hosts that stay answers"
     )]
-    EtcdMember {
+    EtcdSilent {
         /// The host.
         host: HostName,
+    },
+    /// etcd has no quorum, so that it changes no members.
+    #[error(
+        "{host} cannot be taken out of etcd: {healthy} of {voters} members are healthy, and it changes its members only while {quorum} are"
+    )]
+    NoQuorum {
+        /// The host.
+        host: HostName,
+        /// How many are healthy.
+        healthy: usize,
+        /// How many have a vote.
+        voters: usize,
+        /// How many must be healthy.
+        quorum: usize,
+    },
+    /// What is to leave takes etcd's quorum with it.
+    #[error(
+        "without {host} etcd would lose its quorum: {healthy} of the {voters} members left would be healthy, and {quorum} must be"
+    )]
+    QuorumLoss {
+        /// The host.
+        host: HostName,
+        /// How many would be healthy.
+        healthy: usize,
+        /// How many would have a vote.
+        voters: usize,
+        /// How many must be healthy.
+        quorum: usize,
     },
     /// A member of etcd is to be stopped while another is not healthy.
     #[error(
@@ -173,6 +201,18 @@ impl PlanError {
                 "run the command where the cluster file lies with what it names beside it, and name it with `-f`"
                     .to_owned(),
             ),
+            Self::EtcdSilent { .. } => Some(
+                "bring one of them up, `slipway status` shows what is wrong; or wipe the host all the same with `--force-quorum-loss`"
+                    .to_owned(),
+            ),
+            Self::NoQuorum { .. } => Some(
+                "bring members back, or make a new cluster of the one that is left with `slipway etcd recover`; `--force-quorum-loss` wipes the host all the same"
+                    .to_owned(),
+            ),
+            Self::QuorumLoss { .. } => Some(
+                "mend or take out first what is not healthy (`slipway etcd members`), or let another control-plane node join; `--force-quorum-loss` wipes the host all the same, and the API is gone until `slipway etcd recover`"
+                    .to_owned(),
+            ),
             Self::EtcdUnhealthy { .. } => Some(
                 "`slipway etcd members` shows which is not and why; mend it first".to_owned(),
             ),
@@ -181,7 +221,6 @@ impl PlanError {
             }
             Self::Unsupported(_)
             | Self::Render { .. }
-            | Self::EtcdMember { .. }
             | Self::LastControlPlane { .. } => None,
         }
     }

@@ -1,6 +1,6 @@
 //! What is wrong with etcd, and what to do about it.
 
-use slipway_api::{EtcdAlarmKind, EtcdFacts, EtcdMemberFacts, Failure};
+use slipway_api::{EtcdAlarmKind, EtcdFacts, EtcdMemberFacts, EtcdVotes, Failure};
 
 /// How many revisions a member may be behind: members are asked one after the
 /// other, while writes go on.
@@ -15,13 +15,13 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
     let mut add = |what: String, help: &str| {
         troubles.push(Failure::because(what).with_help(help));
     };
-    let voters = facts.voters().count();
-    let healthy = facts.voters().filter(|it| it.failure.is_none()).count();
-    if healthy < facts.quorum() {
+    let votes = facts.votes();
+    let EtcdVotes { voters, healthy } = votes;
+    if !votes.has_quorum() {
         add(
             format!(
                 "etcd has no quorum: {healthy} of {voters} members are healthy, {} must be",
-                facts.quorum()
+                votes.quorum()
             ),
             "bring a member's host back; while one member's data is whole nothing is lost",
         );

@@ -12,6 +12,7 @@ mod cluster_health;
 mod components;
 mod control_plane;
 mod control_plane_hosts;
+mod control_plane_removal;
 mod error;
 mod etcd_troubles;
 mod external_ca;

@@ -1,7 +1,7 @@
 //! Plans the defragmentation of etcd: one member after the other, the leader last.
 
 use slipway_api::step::DefragmentEtcd;
-use slipway_api::{EtcdFacts, EtcdMemberFacts, HostName, Phase, Plan, Step};
+use slipway_api::{EtcdFacts, EtcdMemberFacts, EtcdVotes, HostName, Phase, Plan, Step};
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
@@ -16,8 +16,7 @@ pub fn plan_defragment(
     host: &HostName,
     etcd: &EtcdFacts,
 ) -> Result<Plan, PlanError> {
-    let voters = etcd.voters().count();
-    let healthy = etcd.voters().filter(|it| it.failure.is_none()).count();
+    let EtcdVotes { voters, healthy } = etcd.votes();
     if healthy < voters {
         return Err(PlanError::EtcdUnhealthy { healthy, voters });
     }

@@ -8,14 +8,15 @@ use slipway_api::step::{
     StopUnit, UnmountBelow,
 };
 use slipway_api::{
-    ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step, StepId,
-    paths,
+    ClusterSpec, EtcdFacts, Facts, HostFacts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step,
+    StepId, paths,
 };
 
 use crate::PlanError;
 use crate::balancer::{BALANCER_UNIT, has_balancer};
 use crate::builder::PlanBuilder;
 use crate::control_plane_hosts::ControlPlaneHosts;
+use crate::control_plane_removal::{add_departure, add_endpoint_move, in_order};
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
 use crate::membership::belongs_to_cluster;
 use crate::own_files;
@@ -41,88 +42,153 @@ pub struct Removal {
     pub drain_timeout_seconds: u64,
     /// Whether pods with emptyDir volumes may be evicted.
     pub delete_empty_dir_data: bool,
+    /// Whether control-plane hosts go even if etcd loses its quorum with them.
+    pub force_quorum_loss: bool,
 }
 
 /// Returns what takes the hosts of `removal` out of the cluster and Kubernetes off them.
 ///
 /// A host that was not reached leaves the cluster all the same, and is left out
-/// of the cleaning.
+/// of the cleaning. `etcd` is as a member on a host that stays sees it.
 ///
 /// # Errors
-/// A host is not in the file, the control-plane host is needed and was not
-/// reached, or the only control-plane node would leave workers behind.
+/// A host is not in the file, a control-plane host that stays is needed and was
+/// not reached, the last control-plane node would leave workers behind, or etcd
+/// would lose its quorum.
 pub fn plan_removal(
     spec: &ClusterSpec,
     facts: &Facts,
+    etcd: Option<&EtcdFacts>,
     removal: &Removal,
 ) -> Result<Plan, PlanError> {
     if let Some(host) = removal.hosts.iter().find(|host| spec.host(host).is_none()) {
         return Err(PlanError::UnknownHost { host: host.clone() });
     }
-    let first = spec.first_control_plane();
     let whole_cluster = spec
         .hosts
         .iter()
         .all(|host| removal.hosts.contains(&host.name));
-    if !whole_cluster {
-        refuse_control_planes(spec, removal)?;
-    }
-    let control_plane = ControlPlaneHosts::speaker(spec, facts);
-    if !whole_cluster && control_plane.is_none() {
-        return Err(PlanError::HostNotReached {
-            host: first.name.clone(),
-        });
-    }
-    let control_plane = control_plane.unwrap_or(first);
     let mut builder = PlanBuilder::default();
-    let mut workers_gone = Vec::new();
-    // Workers first: the control plane is needed to let them go.
-    let workers = spec.hosts_with_role(Role::Worker);
-    for host in workers.chain(spec.hosts_with_role(Role::ControlPlane)) {
-        if !removal.hosts.contains(&host.name) {
-            continue;
-        }
-        let needs = match host.role {
-            // With the whole cluster going there is nowhere to move pods to.
-            Role::Worker if whole_cluster => Vec::new(),
-            Role::Worker if facts.cluster.is_some() => {
-                let is_reached = facts.host(&host.name).is_some();
-                let name = &control_plane.name;
-                add_node_removal(&mut builder, name, host, removal, is_reached)
-            }
-            Role::Worker if has_control_plane(facts, control_plane) => {
-                return Err(PlanError::ApiDown {
-                    host: host.name.clone(),
-                });
-            }
-            Role::Worker => Vec::new(),
-            Role::ControlPlane => workers_gone.clone(),
-        };
-        workers_gone.extend(add_host_cleanup(&mut builder, spec, facts, host, &needs)?);
+    if whole_cluster {
+        add_end(&mut builder, spec, facts)?;
+    } else {
+        add_departures(&mut builder, spec, facts, etcd, removal)?;
     }
     let is_wanted = |it: &LeftOut| removal.hosts.contains(&it.host);
     let left_out = facts.unreached().filter(is_wanted).collect();
     Ok(asked_for(builder.finish(&spec.name, left_out)))
 }
 
-/// Refuses to take control-plane hosts away from a cluster that goes on.
-fn refuse_control_planes(spec: &ClusterSpec, removal: &Removal) -> Result<(), PlanError> {
-    let all: Vec<&HostName> = spec
+/// Adds the end of a whole cluster: with all of it going there is nowhere to
+/// move pods to, and nobody to be asked.
+fn add_end(builder: &mut PlanBuilder, spec: &ClusterSpec, facts: &Facts) -> Result<(), PlanError> {
+    let mut workers_gone = Vec::new();
+    for host in spec.hosts_with_role(Role::Worker) {
+        workers_gone.extend(add_host_cleanup(builder, spec, facts, host, &[])?);
+    }
+    for host in spec.hosts_with_role(Role::ControlPlane) {
+        add_host_cleanup(builder, spec, facts, host, &workers_gone)?;
+    }
+    Ok(())
+}
+
+/// Adds the departure of some hosts from a cluster that goes on.
+fn add_departures(
+    builder: &mut PlanBuilder,
+    spec: &ClusterSpec,
+    facts: &Facts,
+    etcd: Option<&EtcdFacts>,
+    removal: &Removal,
+) -> Result<(), PlanError> {
+    let leaves = |host: &&HostSpec| removal.hosts.contains(&host.name);
+    let control_planes: Vec<&HostSpec> = spec
         .hosts_with_role(Role::ControlPlane)
-        .map(|host| &host.name)
+        .filter(leaves)
         .collect();
-    let leaving = all.iter().find(|host| removal.hosts.contains(**host));
-    match leaving {
-        None => Ok(()),
-        Some(host) if all.iter().all(|host| removal.hosts.contains(*host)) => {
-            Err(PlanError::LastControlPlane {
-                host: (*host).clone(),
+    let speaker = speaker(spec, facts, removal, &control_planes)?;
+    // Where none runs yet there is nothing to leave.
+    let leaving: &[&HostSpec] = match has_control_plane(facts, speaker) {
+        true => &control_planes,
+        false => &[],
+    };
+    let ordered = in_order(spec, etcd, leaving, removal.force_quorum_loss)?;
+    for host in spec.hosts_with_role(Role::Worker).filter(leaves) {
+        let needs = if facts.cluster.is_some() {
+            let is_reached = facts.host(&host.name).is_some();
+            let drained = add_drain(builder, &speaker.name, host, removal);
+            add_node_removal(builder, &speaker.name, host, is_reached, &[drained])
+        } else if has_control_plane(facts, speaker) {
+            return Err(PlanError::ApiDown {
+                host: host.name.clone(),
+            });
+        } else {
+            Vec::new()
+        };
+        add_host_cleanup(builder, spec, facts, host, &needs)?;
+    }
+    if leaving.is_empty() {
+        for host in &control_planes {
+            add_host_cleanup(builder, spec, facts, host, &[])?;
+        }
+    }
+    let mut before = add_endpoint_move(builder, spec, facts, speaker, &control_planes);
+    for leaving in &ordered {
+        let host = leaving.host;
+        if facts.cluster.is_none() && leaving.is_member {
+            return Err(PlanError::ApiDown {
+                host: host.name.clone(),
+            });
+        }
+        let is_reached = facts.host(&host.name).is_some();
+        let mut needs = before.clone();
+        if facts.cluster.is_some() {
+            needs.push(add_drain(builder, &speaker.name, host, removal));
+        }
+        needs = add_departure(builder, facts, &speaker.name, leaving, &needs);
+        // One member after the other.
+        before.clone_from(&needs);
+        if facts.cluster.is_some() {
+            needs = add_node_removal(builder, &speaker.name, host, is_reached, &needs);
+        }
+        add_host_cleanup(builder, spec, facts, host, &needs)?;
+    }
+    Ok(())
+}
+
+/// Returns the control-plane host that stays and speaks for the cluster.
+fn speaker<'a>(
+    spec: &'a ClusterSpec,
+    facts: &Facts,
+    removal: &Removal,
+    leaving: &[&HostSpec],
+) -> Result<&'a HostSpec, PlanError> {
+    let stays = |host: &HostName| !removal.hosts.contains(host);
+    let speaker = ControlPlaneHosts::speaker(spec, facts, stays);
+    let mut staying = spec.hosts_with_role(Role::ControlPlane);
+    let Some(first) = staying.find(|host| stays(&host.name)) else {
+        return Err(PlanError::LastControlPlane {
+            host: spec.first_control_plane().name.clone(),
+        });
+    };
+    let speaker = speaker.ok_or_else(|| PlanError::HostNotReached {
+        host: first.name.clone(),
+    })?;
+    let last = leaving.iter().find(|host| has_control_plane(facts, host));
+    match last {
+        // Whoever stays and was reached has no control plane.
+        Some(last) if !has_control_plane(facts, speaker) => {
+            let is_lost = |host: &&HostSpec| stays(&host.name) && facts.host(&host.name).is_none();
+            let lost = spec.hosts_with_role(Role::ControlPlane).find(is_lost);
+            Err(match lost {
+                Some(lost) => PlanError::HostNotReached {
+                    host: lost.name.clone(),
+                },
+                None => PlanError::LastControlPlane {
+                    host: last.name.clone(),
+                },
             })
         }
-        // Wiped without leaving etcd first, it would take a vote with it.
-        Some(host) => Err(PlanError::EtcdMember {
-            host: (*host).clone(),
-        }),
+        Some(_) | None => Ok(speaker),
     }
 }
 
@@ -149,29 +215,38 @@ fn asked_for(mut plan: Plan) -> Plan {
     plan
 }
 
-fn add_node_removal(
+fn add_drain(
     builder: &mut PlanBuilder,
     control_plane: &HostName,
     host: &HostSpec,
     removal: &Removal,
-    is_reached: bool,
-) -> Vec<StepId> {
-    let node_name = host.node_name().to_owned();
+) -> StepId {
     let drain = Step::DrainNode(DrainNode {
-        node_name: node_name.clone(),
+        node_name: host.node_name().to_owned(),
         timeout_seconds: removal.drain_timeout_seconds,
         delete_empty_dir_data: removal.delete_empty_dir_data,
     });
-    let mut before = builder.add(control_plane, Phase::RemoveNode, drain, &[]);
+    builder.add(control_plane, Phase::RemoveNode, drain, &[])
+}
+
+fn add_node_removal(
+    builder: &mut PlanBuilder,
+    control_plane: &HostName,
+    host: &HostSpec,
+    is_reached: bool,
+    needs: &[StepId],
+) -> Vec<StepId> {
+    let mut before = needs.to_vec();
     if is_reached {
         // The kubelet must be silent first, or it registers its node again.
         let kubelet = Step::StopUnit(StopUnit {
             unit: KUBELET_UNIT.to_owned(),
         });
-        before = builder.add(&host.name, Phase::RemoveNode, kubelet, &[before]);
+        before = vec![builder.add(&host.name, Phase::RemoveNode, kubelet, &before)];
     }
+    let node_name = host.node_name().to_owned();
     let delete = Step::DeleteNode(DeleteNode { node_name });
-    vec![builder.add(control_plane, Phase::RemoveNode, delete, &[before])]
+    vec![builder.add(control_plane, Phase::RemoveNode, delete, &before)]
 }
 
 /// Returns whether a host is a control-plane node, its API server up or down.

@@ -1,11 +1,9 @@
 //! Plans the restore of a whole cluster's etcd from a snapshot.
 
-use std::net::SocketAddr;
-
 use slipway_api::step::{Condition, HoldStaticPods, ReleaseStaticPods, RestoreEtcd, WaitFor};
 use slipway_api::{
-    Blob, BundleManifest, ClusterSpec, Etcd, Facts, HostSpec, Phase, Plan, Release, Role, Step,
-    StepId, paths,
+    Blob, BundleManifest, ClusterSpec, Etcd, EtcdMember, Facts, HostSpec, Phase, Plan, Release,
+    Role, Step, StepId, paths,
 };
 
 use crate::PlanError;
@@ -14,9 +12,6 @@ use crate::components::startup_timeout;
 use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::install::{archive, runtime_socket};
 use crate::plan_cluster::HostInput;
-
-/// The port on which etcd's members reach each other.
-const PEER_PORT: u16 = 2380;
 
 /// etcd's tool, as the archive's member is called.
 const PROGRAM: &str = "etcdutl";
@@ -123,5 +118,5 @@ pub fn plan_restore(
 }
 
 fn peer_url(host: &HostSpec) -> String {
-    format!("https://{}", SocketAddr::new(host.node_ip, PEER_PORT))
+    EtcdMember::peer_url(host.node_ip)
 }

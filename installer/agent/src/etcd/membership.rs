@@ -57,6 +57,16 @@ impl EtcdClient {
         self.call("promote an etcd learner", asked).await.map(drop)
     }
 
+    /// Lets another voter lead; this connection must be to the leader.
+    ///
+    /// # Errors
+    /// This member does not lead, or the other does not take over in time.
+    pub async fn move_leader(&self, to: EtcdMemberId) -> Result<(), EtcdError> {
+        let mut client = self.client.maintenance_client();
+        let asked = client.move_leader(to.number());
+        self.call("hand etcd's lead over", asked).await.map(drop)
+    }
+
     /// Removes a member and returns those that remain. One that is not there is removed already.
     ///
     /// # Errors

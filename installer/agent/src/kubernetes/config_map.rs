@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::{ApiClient, FIELD_MANAGER, KubernetesError};
@@ -46,6 +46,25 @@ impl ApiClient {
         let doing = format!("read ConfigMap {namespace}/{name}");
         let found = self.call(&doing, api.get_opt(name)).await?;
         Ok(found.map(|config_map| config_map.data.unwrap_or_default()))
+    }
+
+    /// Writes one key of a ConfigMap that is there; all others stay, whoever wrote them.
+    ///
+    /// # Errors
+    /// It is not there, or the API server does not answer or refuses.
+    pub async fn patch_config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+        key: &str,
+        text: &str,
+    ) -> Result<(), KubernetesError> {
+        let api = self.namespaced::<ConfigMap>(namespace);
+        let doing = format!("write ConfigMap {namespace}/{name}");
+        let patch = Patch::Merge(json!({ "data": { key: text } }));
+        let parameters = PatchParams::apply(FIELD_MANAGER);
+        let patched = self.call(&doing, api.patch(name, &parameters, &patch));
+        patched.await.map(drop)
     }
 
     /// Deletes a ConfigMap and returns whether there was one.

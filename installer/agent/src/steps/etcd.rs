@@ -19,8 +19,6 @@ use crate::{AgentError, files};
 
 /// The port on which a member serves clients.
 const CLIENT_PORT: u16 = 2379;
-/// The port on which it serves other members.
-const PEER_PORT: u16 = 2380;
 /// The mode of the manifest.
 const SECRET: u32 = 0o600;
 /// The pause between two looks.
@@ -391,7 +389,7 @@ fn has_url(member: &EtcdMember, step: &JoinEtcd) -> bool {
 
 /// Returns the URL by which a member is known, whoever it is.
 fn peer_url(step: &JoinEtcd) -> String {
-    format!("https://{}", SocketAddr::new(step.address, PEER_PORT))
+    EtcdMember::peer_url(step.address)
 }
 
 fn shown_name(member: &EtcdMember) -> String {
@@ -410,7 +408,8 @@ fn manifest_path(context: &Context) -> PathBuf {
     context.at(&format!("{}/etcd.yaml", paths::MANIFESTS_DIR))
 }
 
-fn failed(doing: &'static str) -> impl FnOnce(EtcdError) -> AgentError {
+/// Names what could not be done to etcd.
+pub(super) fn failed(doing: &'static str) -> impl FnOnce(EtcdError) -> AgentError {
     move |error| AgentError::Runtime {
         doing: doing.to_owned(),
         source: Box::new(error),

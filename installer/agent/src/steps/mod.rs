@@ -5,8 +5,10 @@ mod certificates;
 mod cgroups;
 mod cluster;
 mod containers;
+mod endpoint;
 mod etcd;
 mod etcd_manifest;
+mod etcd_removal;
 mod etcd_restore;
 mod etcd_upkeep;
 mod files;
@@ -68,6 +70,8 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::EnsureKubeletServing(step) => kubelet_certificates::check_serving(step, context),
         Step::EnsureKubeletBootstrap(step) => kubelet_bootstrap::check_bootstrap(step, context),
         Step::JoinEtcd(step) => etcd::check_join(step, context).await,
+        Step::RemoveEtcdMember(step) => etcd_removal::check_removed(step, context).await,
+        Step::MoveEndpoint(step) => endpoint::check_moved(step, context).await,
         Step::ApplyObjects(step) => cluster::check_objects(step, context).await,
         Step::PublishClusterInfo(step) => cluster::check_info(step, context).await,
         Step::MarkNode(step) => cluster::check_marks(step, context).await,
@@ -132,6 +136,8 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::EnsureKubeletServing(step) => kubelet_certificates::apply_serving(step, context),
         Step::EnsureKubeletBootstrap(step) => kubelet_bootstrap::apply_bootstrap(step, context),
         Step::JoinEtcd(step) => etcd::apply_join(step, context).await,
+        Step::RemoveEtcdMember(step) => etcd_removal::apply_removal(step, context).await,
+        Step::MoveEndpoint(step) => endpoint::apply_move(step, context).await,
         Step::ApplyObjects(step) => cluster::apply_objects(step, context).await,
         Step::PublishClusterInfo(step) => cluster::apply_info(step, context).await,
         Step::MarkNode(step) => cluster::apply_marks(step, context).await,

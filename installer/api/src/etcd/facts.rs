@@ -54,9 +54,4 @@ impl EtcdFacts {
     pub fn voters(&self) -> impl Iterator<Item = &EtcdMemberFacts> {
         self.members.iter().filter(|it| !it.member.is_learner)
     }
-
-    /// Returns how many of the voters must be healthy.
-    pub fn quorum(&self) -> usize {
-        self.voters().count() / 2 + 1
-    }
 }

@@ -1,5 +1,7 @@
 //! A member as the cluster lists it.
 
+use std::net::{IpAddr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 use super::EtcdMemberId;
@@ -21,6 +23,20 @@ pub struct EtcdMember {
 }
 
 impl EtcdMember {
+    /// The port on which members reach each other.
+    pub const PEER_PORT: u16 = 2380;
+
+    /// Returns the URL under which the others reach the member of a node.
+    pub fn peer_url(address: IpAddr) -> String {
+        format!("https://{}", SocketAddr::new(address, Self::PEER_PORT))
+    }
+
+    /// Returns whether it is the member of a node, by its name or its address:
+    /// one that has never started has no name.
+    pub fn is_of(&self, node_name: &str, address: IpAddr) -> bool {
+        self.name == node_name || self.peer_urls.contains(&Self::peer_url(address))
+    }
+
     /// Returns whether it has ever started.
     pub fn has_started(&self) -> bool {
         !self.name.is_empty()

@@ -6,6 +6,7 @@ mod member;
 mod member_id;
 mod member_status;
 mod snapshot;
+mod votes;
 
 pub use alarm::{EtcdAlarm, EtcdAlarmKind};
 pub use facts::{EtcdFacts, EtcdMemberFacts};
@@ -13,3 +14,4 @@ pub use member::EtcdMember;
 pub use member_id::{EtcdMemberId, InvalidEtcdMemberId};
 pub use member_status::EtcdMemberStatus;
 pub use snapshot::{EtcdSnapshotLine, EtcdSnapshotSummary};
+pub use votes::EtcdVotes;

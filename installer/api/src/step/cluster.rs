@@ -58,6 +58,16 @@ pub struct MarkNode {
     pub taints: Vec<Taint>,
 }
 
+/// Lets kubeadm's joins find the API under another address: in `kubeadm-config`
+/// and `cluster-info`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoveEndpoint {
+    /// The address that goes, `host:port`.
+    pub from: String,
+    /// The address that stays, `host:port`.
+    pub to: String,
+}
+
 /// Waits for a condition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WaitFor {

@@ -38,6 +38,17 @@ impl JoinEtcd {
     pub const INITIAL_CLUSTER_PLACEHOLDER: &str = "initial=cluster";
 }
 
+/// Takes a member out of etcd, on the host of one that stays. A member that is
+/// not there is out already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoveEtcdMember {
+    /// The member's name, which is its node's name.
+    pub member_name: String,
+    /// The address on which peers reach it.
+    pub address: IpAddr,
+}
+
 /// A control-plane host whose etcd is a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EtcdPeer {

@@ -15,9 +15,10 @@ pub use certificates::{
     EnsureKubeletBootstrap, EnsureKubeletClient, EnsureKubeletServing, EnsureServiceAccountKey,
 };
 pub use cluster::{
-    ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, WaitFor,
+    ApplyObjects, Condition, DeleteNode, DrainNode, MarkNode, MoveEndpoint, PublishClusterInfo,
+    WaitFor,
 };
-pub use etcd::{EtcdPeer, JoinEtcd};
+pub use etcd::{EtcdPeer, JoinEtcd, RemoveEtcdMember};
 pub use etcd_upkeep::{DefragmentEtcd, HoldStaticPods, ReleaseStaticPods, RestoreEtcd};
 pub use files::{
     EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, PlaceFile, PublicFile, RememberPaths,
@@ -82,6 +83,10 @@ pub enum Step {
     EnsureKubeletBootstrap(EnsureKubeletBootstrap),
     /// See [`JoinEtcd`].
     JoinEtcd(JoinEtcd),
+    /// See [`RemoveEtcdMember`].
+    RemoveEtcdMember(RemoveEtcdMember),
+    /// See [`MoveEndpoint`].
+    MoveEndpoint(MoveEndpoint),
     /// See [`ApplyObjects`].
     ApplyObjects(ApplyObjects),
     /// See [`PublishClusterInfo`].
@@ -154,6 +159,8 @@ impl Step {
             | Self::EnsureKubeletServing(_)
             | Self::EnsureKubeletBootstrap(_)
             | Self::JoinEtcd(_)
+            | Self::RemoveEtcdMember(_)
+            | Self::MoveEndpoint(_)
             | Self::ApplyObjects(_)
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
@@ -212,6 +219,8 @@ impl Step {
             | Self::EnsureKubeconfig(_)
             | Self::EnsureKubeletBootstrap(_)
             | Self::JoinEtcd(_)
+            | Self::RemoveEtcdMember(_)
+            | Self::MoveEndpoint(_)
             | Self::ApplyObjects(_)
             | Self::PublishClusterInfo(_)
             | Self::MarkNode(_)
@@ -293,6 +302,13 @@ impl Step {
                 format!("write bootstrap-kubelet.conf with token {}", step.token_id)
             }
             Self::JoinEtcd(step) => format!("join etcd as {}", step.member_name),
+            Self::RemoveEtcdMember(step) => format!("remove {} from etcd", step.member_name),
+            Self::MoveEndpoint(step) => {
+                format!(
+                    "send kubeadm's joins to {} instead of {}",
+                    step.to, step.from
+                )
+            }
             Self::ApplyObjects(step) => format!("apply {}", step.name),
             Self::PublishClusterInfo(_) => "publish cluster-info".to_owned(),
             Self::MarkNode(step) => format!("label and taint node {}", step.node_name),

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use slipway_api::{HostName, Plan};
+use slipway_api::{HostName, HostSpec, Plan};
 use slipway_bundle::NoBlobs;
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Removal, plan_removal};
 
 use super::agreed_run::AgreedRun;
+use super::etcd;
 use super::execution::exit_code_of;
 use super::reset_here;
 use crate::args::{Output, ResetArgs};
@@ -34,6 +35,7 @@ pub(crate) async fn run(args: ResetArgs, output: Output) -> Result<ExitCode, Cli
         hosts: hosts.iter().map(|host| host.name.clone()).collect(),
         drain_timeout_seconds: args.drain_timeout,
         delete_empty_dir_data: args.delete_emptydir_data,
+        force_quorum_loss: args.force_quorum_loss,
     };
     // Nodes are drained and deleted through the control plane.
     let others = cluster.control_planes().into_iter();
@@ -54,7 +56,12 @@ async fn remove(
     let spec = &cluster.spec;
     let look = async |fleet: &mut Fleet| -> Result<Survey, CliError> {
         let facts = gather_facts(fleet, spec).await;
-        let survey = Survey::take(fleet, facts, |facts| plan_removal(spec, facts, removal));
+        let stays = |host: &&HostSpec| !removal.hosts.contains(&host.name);
+        let etcd = etcd::look_at(fleet, cluster.control_planes().into_iter().filter(stays)).await;
+        let etcd = etcd.ok().map(|(_, etcd)| etcd);
+        let survey = Survey::take(fleet, facts, |facts| {
+            plan_removal(spec, facts, etcd.as_deref(), removal)
+        });
         Ok(survey.await?)
     };
     let command = AgreedRun {
@@ -105,6 +112,7 @@ mod tests {
             hosts: hosts.clone().into(),
             drain_timeout_seconds: 300,
             delete_empty_dir_data: false,
+            force_quorum_loss: false,
         };
         let mut plan = Plan::default();
         let mut questions = vec![question(&removal, &plan)];

@@ -8,7 +8,7 @@ use slipway_api::step::{CopyAuthorities, JoinEtcd};
 use slipway_api::{ClusterFacts, ClusterSpec, Facts, HostState, Plan, PlannedStep, Step};
 use slipway_planner::{PlanError, Scope, plan_cluster};
 
-fn spec() -> ClusterSpec {
+pub(crate) fn spec() -> ClusterSpec {
     spec_of(
         "  hosts:\n\
         \x20   - { name: cp-1, address: 192.0.2.11, role: control-plane }\n\
@@ -27,7 +27,7 @@ fn whole(facts: &Facts) -> Plan {
 }
 
 /// Makes a host a control-plane node that runs.
-fn establish(facts: &mut Facts, name: &str) {
+pub(crate) fn establish(facts: &mut Facts, name: &str) {
     let Some(HostState::Reached(host)) = facts.hosts.get_mut(&name.parse().expect("a name")) else {
         panic!("{name} is not reached");
     };

@@ -158,7 +158,9 @@ fn written(step: &Step) -> Vec<String> {
             .map(|name| format!("{}/{name}", paths::KUBELET_PKI_DIR))
             .to_vec(),
         Step::EnsureKubeletBootstrap(_) => vec![paths::BOOTSTRAP_KUBELET_CONF.to_owned()],
-        Step::DefragmentEtcd(_)
+        Step::RemoveEtcdMember(_)
+        | Step::MoveEndpoint(_)
+        | Step::DefragmentEtcd(_)
         | Step::ReleaseStaticPods(_)
         | Step::ApplyObjects(_)
         | Step::PublishClusterInfo(_)

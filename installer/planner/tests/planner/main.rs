@@ -4,6 +4,8 @@
 mod changes;
 mod control_planes;
 #[cfg(test)]
+mod departures;
+#[cfg(test)]
 mod documented;
 #[cfg(test)]
 mod external_ca;

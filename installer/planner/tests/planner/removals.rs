@@ -35,6 +35,7 @@ fn removal_of(hosts: &[&str]) -> Removal {
         hosts: hosts.iter().map(|name| name.parse().unwrap()).collect(),
         drain_timeout_seconds: 300,
         delete_empty_dir_data: false,
+        force_quorum_loss: false,
     }
 }
 
@@ -42,7 +43,7 @@ const ALL_HOSTS: [&str; 3] = ["cp-1", "w-1", "w-2"];
 
 #[test]
 fn the_whole_cluster_is_removed_workers_first() {
-    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&ALL_HOSTS)).unwrap();
+    let plan = plan_removal(&spec(), &cluster_facts(), None, &removal_of(&ALL_HOSTS)).unwrap();
     insta::assert_snapshot!(page(&plan));
     let first_on_cp = plan.steps.iter().find(|step| step.host.as_str() == "cp-1");
     let needs: Vec<_> = first_on_cp.unwrap().needs.iter().collect();
@@ -64,7 +65,7 @@ fn a_removal_takes_the_files_that_were_brought_and_no_others() {
             content: None,
         });
     }
-    let plan = plan_removal(&spec, &facts, &removal_of(&ALL_HOSTS)).unwrap();
+    let plan = plan_removal(&spec, &facts, None, &removal_of(&ALL_HOSTS)).unwrap();
     let page = page(&plan);
     let withdrawals: Vec<_> = page.lines().filter(|line| line.contains("away")).collect();
     assert_eq!(
@@ -76,7 +77,7 @@ fn a_removal_takes_the_files_that_were_brought_and_no_others() {
 
 #[test]
 fn one_worker_is_drained_stopped_and_deleted_before_it_is_cleaned() {
-    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &cluster_facts(), None, &removal_of(&["w-1"])).unwrap();
     let page = page(&plan);
     let start: Vec<_> = page.lines().take(4).collect();
     assert_eq!(
@@ -97,7 +98,7 @@ fn one_worker_is_drained_stopped_and_deleted_before_it_is_cleaned() {
 fn a_dead_worker_leaves_the_cluster_and_is_not_cleaned() {
     let mut facts = cluster_facts();
     lose(&mut facts, "w-1");
-    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &facts, None, &removal_of(&["w-1"])).unwrap();
     let steps: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(
         steps,
@@ -115,7 +116,7 @@ fn the_reachable_hosts_are_cleaned_when_the_whole_cluster_ends() {
     for dead in ALL_HOSTS {
         let mut facts = cluster_facts();
         lose(&mut facts, dead);
-        let plan = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap();
+        let plan = plan_removal(&spec(), &facts, None, &removal_of(&ALL_HOSTS)).unwrap();
         assert_eq!(left_out(&plan), [dead]);
         assert!(is_closed(&plan));
         let hosts: Vec<_> = plan.hosts().iter().map(ToString::to_string).collect();
@@ -131,7 +132,7 @@ fn a_worker_stays_while_the_control_plane_host_is_out_of_reach() {
     let mut facts = cluster_facts();
     facts.cluster = None;
     lose(&mut facts, "cp-1");
-    let error = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap_err();
+    let error = plan_removal(&spec(), &facts, None, &removal_of(&["w-1"])).unwrap_err();
     assert!(matches!(error, PlanError::HostNotReached { .. }), "{error}");
 }
 
@@ -139,14 +140,14 @@ fn a_worker_stays_while_the_control_plane_host_is_out_of_reach() {
 fn a_worker_stays_while_the_api_server_is_down() {
     let mut facts = cluster_facts();
     facts.cluster = None;
-    let error = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap_err();
+    let error = plan_removal(&spec(), &facts, None, &removal_of(&["w-1"])).unwrap_err();
     assert!(matches!(error, PlanError::ApiDown { .. }), "{error}");
 }
 
 #[test]
 fn bare_hosts_are_left_alone_by_a_removal() {
     let spec = spec();
-    let plan = plan_removal(&spec, &bare_facts(&spec), &removal_of(&ALL_HOSTS)).unwrap();
+    let plan = plan_removal(&spec, &bare_facts(&spec), None, &removal_of(&ALL_HOSTS)).unwrap();
     assert!(plan.is_empty(), "{}", page(&plan));
 }
 
@@ -156,7 +157,7 @@ fn a_host_of_another_cluster_is_not_removed() {
     if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
         host.existing.slipway_cluster = Some("other".to_owned());
     }
-    let error = plan_removal(&spec(), &facts, &removal_of(&ALL_HOSTS)).unwrap_err();
+    let error = plan_removal(&spec(), &facts, None, &removal_of(&ALL_HOSTS)).unwrap_err();
     assert!(matches!(error, PlanError::OtherCluster { .. }), "{error}");
 }
 
@@ -173,7 +174,7 @@ fn a_host_marked_with_the_cluster_name_of_kubeadm_is_known_by_its_ca() {
         let mut facts = cluster_facts();
         mark(&mut facts, "cp-1", "harbour", "ours");
         mark(&mut facts, "w-1", name, ca);
-        plan_removal(&spec(), &facts, &removal_of(&["w-1"]))
+        plan_removal(&spec(), &facts, None, &removal_of(&["w-1"]))
     };
     let plan = removes("kubernetes", "ours").unwrap();
     let of_ours = removes("harbour", "ours").unwrap();
@@ -191,7 +192,7 @@ fn a_removal_keeps_a_runtime_that_was_there_before() {
         host.existing.runtime_is_ours = false;
         host.runtime = Some(somebody_s_containerd());
     }
-    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &facts, None, &removal_of(&["w-1"])).unwrap();
     let page = page(&plan);
     assert!(
         !page.contains("containerd") && !page.contains("runc"),
@@ -207,7 +208,7 @@ fn a_node_that_slipway_did_not_install_keeps_its_programs_and_units() {
         host.existing.runtime_is_ours = false;
         host.runtime = Some(somebody_s_containerd());
     }
-    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &facts, None, &removal_of(&["w-1"])).unwrap();
     let page = page(&plan);
     for kept in [
         "/usr/local/bin",
@@ -228,7 +229,7 @@ fn pods_whose_runtime_was_taken_away_are_unmounted_too() {
     if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
         host.existing.runtime_is_ours = false;
     }
-    let plan = plan_removal(&spec(), &facts, &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &facts, None, &removal_of(&["w-1"])).unwrap();
     let page = page(&plan);
     assert!(
         page.contains("unmount everything below /run/containerd/io.containerd"),
@@ -238,7 +239,7 @@ fn pods_whose_runtime_was_taken_away_are_unmounted_too() {
 
 #[test]
 fn the_record_of_what_was_before_outlives_everything_that_it_answers_for() {
-    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &cluster_facts(), None, &removal_of(&["w-1"])).unwrap();
     let last: Vec<String> = plan
         .steps
         .iter()
@@ -258,7 +259,7 @@ fn the_record_of_what_was_before_outlives_everything_that_it_answers_for() {
 /// Returns what is left of a removal where only the step that begins so has
 /// something to do.
 fn left_after(beginning: &str) -> Vec<String> {
-    let plan = plan_removal(&spec(), &cluster_facts(), &removal_of(&["w-1"])).unwrap();
+    let plan = plan_removal(&spec(), &cluster_facts(), None, &removal_of(&["w-1"])).unwrap();
     let check = |step: &PlannedStep| match step.step.describe().starts_with(beginning) {
         true => Check::Needed {
             because: "there: bridge".to_owned(),
@@ -363,7 +364,7 @@ fn a_pod_network_that_is_older_than_the_node_goes_before_anything_is_installed()
 
 #[test]
 fn the_only_control_plane_does_not_leave_workers_behind() {
-    let error = plan_removal(&spec(), &cluster_facts(), &removal_of(&["cp-1"])).unwrap_err();
+    let error = plan_removal(&spec(), &cluster_facts(), None, &removal_of(&["cp-1"])).unwrap_err();
     assert!(
         matches!(error, PlanError::LastControlPlane { .. }),
         "{error}"

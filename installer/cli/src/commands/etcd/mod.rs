@@ -5,7 +5,6 @@ mod members;
 mod restore;
 mod snapshot;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use slipway_api::protocol::{Reply, Request};
@@ -18,9 +17,6 @@ use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 use crate::this_machine::unexpected;
-
-/// The port on which members reach each other.
-const PEER_PORT: u16 = 2380;
 
 pub(crate) async fn run(command: EtcdCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
@@ -62,7 +58,18 @@ pub(super) async fn look(
     fleet: &Fleet,
     cluster: &Cluster,
 ) -> Result<(Arc<dyn Host>, Box<EtcdFacts>), CliError> {
-    let hosts = cluster.spec.hosts_with_role(Role::ControlPlane);
+    look_at(fleet, cluster.spec.hosts_with_role(Role::ControlPlane)).await
+}
+
+/// Returns how etcd's members are, as the first of these hosts whose own member
+/// answers sees it, and that host.
+///
+/// # Errors
+/// None of them can be reached, or no member answers there.
+pub(super) async fn look_at<'a>(
+    fleet: &Fleet,
+    hosts: impl Iterator<Item = &'a HostSpec>,
+) -> Result<(Arc<dyn Host>, Box<EtcdFacts>), CliError> {
     let mut failures: Vec<Failure> = Vec::new();
     for host in hosts.filter_map(|host| fleet.host(&host.name)) {
         match host.request(Request::GatherEtcdFacts, &|_| {}).await {
@@ -87,14 +94,7 @@ pub(super) async fn look(
 
 /// Returns the host on which a member runs, by the name of its node or its address.
 fn host_of<'a>(cluster: &'a Cluster, member: &EtcdMember) -> Option<&'a HostName> {
-    let is_its = |host: &&HostSpec| {
-        let address = SocketAddr::new(host.node_ip, PEER_PORT).to_string();
-        host.node_name() == member.name
-            || member
-                .peer_urls
-                .iter()
-                .any(|url| url.ends_with(&format!("//{address}")))
-    };
+    let is_its = |host: &&HostSpec| member.is_of(host.node_name(), host.node_ip);
     let found = cluster.spec.hosts.iter().find(is_its);
     found.map(|host| &host.name)
 }
