@@ -72,6 +72,13 @@ impl Fleet {
         }
     }
 
+    /// Takes in the hosts of another fleet; one that is in both is kept as it is.
+    pub fn absorb(&mut self, other: Self) {
+        for (name, host) in other.hosts {
+            self.hosts.entry(name).or_insert(host);
+        }
+    }
+
     /// Returns each host with its connection or failure.
     pub fn iter(&self) -> impl Iterator<Item = (&HostName, &Result<Arc<dyn Host>, Failure>)> {
         self.hosts.iter()

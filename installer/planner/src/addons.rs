@@ -86,9 +86,12 @@ pub(crate) fn add_cluster_configuration(
     Ok(())
 }
 
+/// What the step is called that stores the file last applied.
+pub(crate) const CLUSTER_FILE_OBJECT: &str = "slipway-cluster";
+
 /// Adds the ConfigMap that holds the file last applied.
 pub(crate) fn add_cluster_file(builder: &mut PlanBuilder, input: &HostInput<'_>, needs: &[StepId]) {
-    let step = ApplyObjects::new("slipway-cluster", cluster_file_object(input));
+    let step = ApplyObjects::new(CLUSTER_FILE_OBJECT, cluster_file_object(input));
     builder.add(
         &input.host.name,
         Phase::UploadConfig,

@@ -43,11 +43,19 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    /// Returns a chain in which etcd's members change after `needs`.
+    pub fn after(needs: &[StepId]) -> Self {
+        Self {
+            etcd: needs.to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// Begins with the host that leads.
     pub fn begin(&mut self, lead: &HostInput<'_>, steps: ControlPlaneSteps) {
         self.found(lead);
         self.authorities = steps.authorities;
-        self.etcd = vec![steps.api.clone()];
+        self.etcd.push(steps.api.clone());
         self.api = vec![steps.api];
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use slipway_api::{
-    BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Plan, Release, Role,
+    BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Plan, Release,
+    Role, StepId,
 };
 
 use crate::PlanError;
@@ -79,9 +80,23 @@ pub fn plan_cluster(
     manifest: &BundleManifest,
     scope: &Scope,
 ) -> Result<Plan, PlanError> {
+    let mut builder = PlanBuilder::default();
+    let (_, left_out) = add_cluster(&mut builder, spec, facts, manifest, scope, &[])?;
+    Ok(builder.finish(&spec.name, left_out))
+}
+
+/// Adds everything that must hold; returns the steps after which its nodes are
+/// Ready, and the hosts that are left out. etcd takes members after `needs`.
+pub(crate) fn add_cluster(
+    builder: &mut PlanBuilder,
+    spec: &ClusterSpec,
+    facts: &Facts,
+    manifest: &BundleManifest,
+    scope: &Scope,
+    needs: &[StepId],
+) -> Result<(Vec<StepId>, Vec<LeftOut>), PlanError> {
     let control_plane = ControlPlaneHosts::of(spec, facts)?;
     let release = Release::of(&spec.kubernetes_version)?;
-    let mut builder = PlanBuilder::default();
     let first = control_plane.lead;
     let lead_facts = facts
         .host(&first.name)
@@ -96,17 +111,17 @@ pub fn plan_cluster(
         release: &release,
         manifest,
     };
-    let mut chain = Chain::default();
+    let mut chain = Chain::after(needs);
     let mut ready = Vec::new();
     let mut joinable = Vec::new();
     if scope.includes(&first.name) {
-        let steps = add_control_plane(&mut builder, &lead)?;
+        let steps = add_control_plane(builder, &lead)?;
         joinable.clone_from(&steps.joinable);
         ready.push(steps.ready.clone());
         chain.begin(&lead, steps);
     } else {
         // A file with one host more is a new file.
-        add_cluster_file(&mut builder, &lead, &[]);
+        add_cluster_file(builder, &lead, &[]);
         chain.found(&lead);
     }
     let others = control_plane.others.iter().copied();
@@ -114,12 +129,7 @@ pub fn plan_cluster(
         let name = &host.host.name;
         if scope.includes(name) {
             let runs = is_established(facts, name);
-            ready.push(add_joined_control_plane(
-                &mut builder,
-                &host,
-                &mut chain,
-                runs,
-            )?);
+            ready.push(add_joined_control_plane(builder, &host, &mut chain, runs)?);
         } else if is_established(facts, name) {
             chain.found(&host);
         }
@@ -129,7 +139,7 @@ pub fn plan_cluster(
         .hosts_with_role(Role::Worker)
         .filter(|host| scope.includes(&host.name));
     for worker in workers.filter_map(|host| lead.on(host, facts)) {
-        ready.push(add_worker(&mut builder, &worker, ca, &joinable)?);
+        ready.push(add_worker(builder, &worker, ca, &joinable)?);
     }
     let left_out: Vec<LeftOut> = facts
         .unreached()
@@ -137,9 +147,9 @@ pub fn plan_cluster(
         .collect();
     // Pods on a node that is down are not available, however long one waits.
     if scope.includes(&first.name) && !has_node_among(&left_out, spec, facts) {
-        add_addon_waits(&mut builder, &lead, &ready);
+        add_addon_waits(builder, &lead, &ready);
     }
-    Ok(builder.finish(&spec.name, left_out))
+    Ok((ready, left_out))
 }
 
 /// Returns whether one of `hosts` is a node already.

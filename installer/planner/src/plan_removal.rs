@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use slipway_api::step::{
-    DeleteNode, DrainNode, EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemovePods,
-    StopUnit, UnmountBelow,
+    EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemovePods, StopUnit, UnmountBelow,
 };
 use slipway_api::{
     ClusterSpec, EtcdFacts, Facts, HostFacts, HostName, HostSpec, LeftOut, Phase, Plan, Role, Step,
@@ -16,7 +15,7 @@ use crate::PlanError;
 use crate::balancer::{BALANCER_UNIT, has_balancer};
 use crate::builder::PlanBuilder;
 use crate::control_plane_hosts::ControlPlaneHosts;
-use crate::control_plane_removal::{add_departure, add_endpoint_move, in_order};
+use crate::departures::add_departures;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
 use crate::membership::belongs_to_cluster;
 use crate::own_files;
@@ -72,7 +71,8 @@ pub fn plan_removal(
     if whole_cluster {
         add_end(&mut builder, spec, facts)?;
     } else {
-        add_departures(&mut builder, spec, facts, etcd, removal)?;
+        let speaker = speaker(spec, facts, removal)?;
+        add_departures(&mut builder, spec, facts, speaker, etcd, removal, &[])?;
     }
     let is_wanted = |it: &LeftOut| removal.hosts.contains(&it.host);
     let left_out = facts.unreached().filter(is_wanted).collect();
@@ -92,75 +92,11 @@ fn add_end(builder: &mut PlanBuilder, spec: &ClusterSpec, facts: &Facts) -> Resu
     Ok(())
 }
 
-/// Adds the departure of some hosts from a cluster that goes on.
-fn add_departures(
-    builder: &mut PlanBuilder,
-    spec: &ClusterSpec,
-    facts: &Facts,
-    etcd: Option<&EtcdFacts>,
-    removal: &Removal,
-) -> Result<(), PlanError> {
-    let leaves = |host: &&HostSpec| removal.hosts.contains(&host.name);
-    let control_planes: Vec<&HostSpec> = spec
-        .hosts_with_role(Role::ControlPlane)
-        .filter(leaves)
-        .collect();
-    let speaker = speaker(spec, facts, removal, &control_planes)?;
-    // Where none runs yet there is nothing to leave.
-    let leaving: &[&HostSpec] = match has_control_plane(facts, speaker) {
-        true => &control_planes,
-        false => &[],
-    };
-    let ordered = in_order(spec, etcd, leaving, removal.force_quorum_loss)?;
-    for host in spec.hosts_with_role(Role::Worker).filter(leaves) {
-        let needs = if facts.cluster.is_some() {
-            let is_reached = facts.host(&host.name).is_some();
-            let drained = add_drain(builder, &speaker.name, host, removal);
-            add_node_removal(builder, &speaker.name, host, is_reached, &[drained])
-        } else if has_control_plane(facts, speaker) {
-            return Err(PlanError::ApiDown {
-                host: host.name.clone(),
-            });
-        } else {
-            Vec::new()
-        };
-        add_host_cleanup(builder, spec, facts, host, &needs)?;
-    }
-    if leaving.is_empty() {
-        for host in &control_planes {
-            add_host_cleanup(builder, spec, facts, host, &[])?;
-        }
-    }
-    let mut before = add_endpoint_move(builder, spec, facts, speaker, &control_planes);
-    for leaving in &ordered {
-        let host = leaving.host;
-        if facts.cluster.is_none() && leaving.is_member {
-            return Err(PlanError::ApiDown {
-                host: host.name.clone(),
-            });
-        }
-        let is_reached = facts.host(&host.name).is_some();
-        let mut needs = before.clone();
-        if facts.cluster.is_some() {
-            needs.push(add_drain(builder, &speaker.name, host, removal));
-        }
-        needs = add_departure(builder, facts, &speaker.name, leaving, &needs);
-        // One member after the other.
-        before.clone_from(&needs);
-        if facts.cluster.is_some() {
-            needs = add_node_removal(builder, &speaker.name, host, is_reached, &needs);
-        }
-        add_host_cleanup(builder, spec, facts, host, &needs)?;
-    }
-    Ok(())
-}
-
 /// Returns the control-plane host that stays and speaks for the cluster.
 fn speaker<'a>(
     spec: &'a ClusterSpec,
     facts: &Facts,
     removal: &Removal,
-    leaving: &[&HostSpec],
 ) -> Result<&'a HostSpec, PlanError> {
     let stays = |host: &HostName| !removal.hosts.contains(host);
     let speaker = ControlPlaneHosts::speaker(spec, facts, stays);
@@ -173,7 +109,9 @@ fn speaker<'a>(
     let speaker = speaker.ok_or_else(|| PlanError::HostNotReached {
         host: first.name.clone(),
     })?;
-    let last = leaving.iter().find(|host| has_control_plane(facts, host));
+    let last = spec
+        .hosts_with_role(Role::ControlPlane)
+        .find(|host| !stays(&host.name) && has_control_plane(facts, host));
     match last {
         // Whoever stays and was reached has no control plane.
         Some(last) if !has_control_plane(facts, speaker) => {
@@ -215,42 +153,8 @@ fn asked_for(mut plan: Plan) -> Plan {
     plan
 }
 
-fn add_drain(
-    builder: &mut PlanBuilder,
-    control_plane: &HostName,
-    host: &HostSpec,
-    removal: &Removal,
-) -> StepId {
-    let drain = Step::DrainNode(DrainNode {
-        node_name: host.node_name().to_owned(),
-        timeout_seconds: removal.drain_timeout_seconds,
-        delete_empty_dir_data: removal.delete_empty_dir_data,
-    });
-    builder.add(control_plane, Phase::RemoveNode, drain, &[])
-}
-
-fn add_node_removal(
-    builder: &mut PlanBuilder,
-    control_plane: &HostName,
-    host: &HostSpec,
-    is_reached: bool,
-    needs: &[StepId],
-) -> Vec<StepId> {
-    let mut before = needs.to_vec();
-    if is_reached {
-        // The kubelet must be silent first, or it registers its node again.
-        let kubelet = Step::StopUnit(StopUnit {
-            unit: KUBELET_UNIT.to_owned(),
-        });
-        before = vec![builder.add(&host.name, Phase::RemoveNode, kubelet, &before)];
-    }
-    let node_name = host.node_name().to_owned();
-    let delete = Step::DeleteNode(DeleteNode { node_name });
-    vec![builder.add(control_plane, Phase::RemoveNode, delete, &before)]
-}
-
 /// Returns whether a host is a control-plane node, its API server up or down.
-fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
+pub(crate) fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
     facts
         .host(&host.name)
         .is_some_and(|facts| facts.existing.admin_conf)
@@ -258,7 +162,7 @@ fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
 
 /// Adds the steps that clean one host, each after the other; returns the last, or
 /// none where there is nothing of a cluster on the host or it was not reached.
-fn add_host_cleanup(
+pub(crate) fn add_host_cleanup(
     builder: &mut PlanBuilder,
     spec: &ClusterSpec,
     facts: &Facts,

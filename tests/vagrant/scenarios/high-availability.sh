@@ -33,7 +33,8 @@ members_vote() {
 }
 members_are_told_as_kubeadm_tells_them() {
     on cp-1 sh -ec '! grep -q initial-cluster-state /etc/kubernetes/manifests/etcd.yaml'
-    prints 'initial-cluster=.*cp-1=.*cp-2=' on cp-2 grep initial-cluster= /etc/kubernetes/manifests/etcd.yaml
+    prints 'initial-cluster=.*cp-1=' on cp-2 grep initial-cluster= /etc/kubernetes/manifests/etcd.yaml
+    prints 'initial-cluster=.*cp-2=' on cp-2 grep initial-cluster= /etc/kubernetes/manifests/etcd.yaml
     prints 'existing' on cp-3 grep initial-cluster-state /etc/kubernetes/manifests/etcd.yaml
 }
 keys_are_the_same_and_closed() {

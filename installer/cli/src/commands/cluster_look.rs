@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use slipway_api::protocol::{Reply, Request};
 use slipway_api::{
-    Architecture, ClusterSpec, Facts, Finding, HostName, HostProbes, HostSpec, Role, Severity,
+    Architecture, ClusterFile, ClusterSpec, Facts, Finding, HostName, HostProbes, HostSpec, Role,
+    Severity,
 };
 use slipway_bundle::BlobStore;
 use slipway_engine::{EngineError, Fleet, Survey, gather_facts, probe_hosts};
-use slipway_planner::{Scope, SkippedPhases, plan_cluster, plan_here, preflight};
+use slipway_planner::{Departure, Scope, SkippedPhases, plan_apply, plan_here, preflight};
 
+use super::etcd;
 use crate::args::{ClusterArgs, Output, SourceArgs};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -63,6 +66,8 @@ pub(crate) struct ClusterLook<'a> {
     output: Output,
     /// Opened at the first look that preflight lets pass.
     blobs: Option<Arc<dyn BlobStore>>,
+    /// Hosts that the file last applied has and this one has not.
+    departing: Vec<HostSpec>,
     /// What the hosts' probes found at the first look.
     probes: BTreeMap<HostName, HostProbes>,
 }
@@ -85,20 +90,38 @@ impl<'a> ClusterLook<'a> {
             names,
             output,
             blobs: None,
+            departing: Vec::new(),
             probes: BTreeMap::new(),
         }
     }
 
     /// Connects to the hosts, all control-plane hosts always among them: one
     /// signs certificates and answers for the cluster.
-    pub async fn connect(&self, args: &ClusterArgs) -> Result<Fleet, CliError> {
+    ///
+    /// Where all hosts of the file are meant, those that it no longer has are
+    /// connected to as well.
+    pub async fn connect(&mut self, args: &ClusterArgs) -> Result<Fleet, CliError> {
         let mut hosts: Vec<&HostSpec> = self.cluster.chosen_hosts(self.names)?;
         for control_plane in self.cluster.control_planes() {
             if !hosts.iter().any(|host| host.name == control_plane.name) {
                 hosts.push(control_plane);
             }
         }
-        self.cluster.connect(hosts, args).await
+        let mut fleet = self.cluster.connect(hosts, args).await?;
+        let is_whole = self.names.is_empty() && self.cluster.here.is_none();
+        if let (Intent::Apply | Intent::Plan, true) = (self.intent, is_whole)
+            && let Some(last) = last_applied(&fleet, self.cluster).await
+        {
+            let last = Cluster {
+                spec: last,
+                here: None,
+            };
+            let is_gone = |host: &&HostSpec| self.cluster.spec.host(&host.name).is_none();
+            let gone: Vec<&HostSpec> = last.spec.hosts.iter().filter(is_gone).collect();
+            fleet.absorb(last.connect(gone.clone(), args).await?);
+            self.departing = gone.into_iter().cloned().collect();
+        }
+        Ok(fleet)
     }
 
     /// Returns where binaries and images come from, once a look was taken.
@@ -131,19 +154,54 @@ impl<'a> ClusterLook<'a> {
         }
         facts.probes = self.probes.clone();
         self.judge(&facts, &scope)?;
+        let is_first = self.blobs.is_none();
         let blobs = match &self.blobs {
             Some(blobs) => Arc::clone(blobs),
             None => self.open_blobs(&facts, &scope).await?,
         };
         let manifest = blobs.manifest();
+        let departing = self.still_here(&facts);
+        if is_first && self.output == Output::Text {
+            tell_departures(&departing);
+        }
+        let etcd = match departing.is_empty() {
+            true => None,
+            false => etcd::look_at(fleet, cluster.control_planes().into_iter())
+                .await
+                .ok(),
+        };
+        let departure = Departure {
+            hosts: &departing,
+            etcd: etcd.as_ref().map(|(_, etcd)| &**etcd),
+        };
         let survey = Survey::take(fleet, facts, |facts| {
             let plan = match &self.cluster.here {
                 Some(here) if here.keeps_file => plan_here(spec, facts, manifest, &here.name),
-                Some(_) | None => plan_cluster(spec, facts, manifest, &scope),
+                Some(_) | None => plan_apply(spec, facts, manifest, &scope, departure),
             };
             Ok(self.skipped.without(plan?))
         });
         Ok(survey.await?)
+    }
+
+    /// Returns those of the hosts that the file no longer has of which anything
+    /// is left, in the cluster or on themselves.
+    fn still_here(&self, facts: &Facts) -> Vec<HostSpec> {
+        let is_node = |host: &HostSpec| {
+            let nodes = facts.cluster.iter().flat_map(|cluster| &cluster.nodes);
+            nodes.into_iter().any(|node| node.name == host.node_name())
+        };
+        let has_marks = |host: &HostSpec| {
+            let existing = facts.host(&host.name).map(|facts| &facts.existing);
+            existing.is_some_and(|it| it.slipway_cluster.is_some() || it.kubelet_conf)
+        };
+        // A node of the same name may have come in its place.
+        let is_named = |host: &HostSpec| {
+            let mut hosts = self.cluster.spec.hosts.iter();
+            hosts.any(|it| it.node_name() == host.node_name())
+        };
+        let left = |host: &&HostSpec| (is_node(host) && !is_named(host)) || has_marks(host);
+        self.departing.iter().filter(left).cloned().collect()
     }
 
     /// Checks what is known. Hosts that were not reached are no error here:
@@ -215,6 +273,39 @@ impl<'a> ClusterLook<'a> {
             }
         }
     }
+}
+
+/// Tells which hosts go because the file has them no more.
+fn tell_departures(hosts: &[HostSpec]) {
+    if hosts.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    noteln!(
+        "no longer in the file: {}; what is left of Kubernetes there goes, and its data",
+        names.join(", ")
+    );
+}
+
+/// Returns the file that the cluster was last made from; none where there is no
+/// cluster, another's name is in the file, or nobody answers for it.
+async fn last_applied(fleet: &Fleet, cluster: &Cluster) -> Option<ClusterSpec> {
+    for host in cluster.control_planes() {
+        let Some(host) = fleet.host(&host.name) else {
+            continue;
+        };
+        let reply = host.request(Request::ReadStoredCluster, &|_| {}).await;
+        if let Ok(Reply::StoredCluster {
+            text: Some(text), ..
+        }) = reply
+        {
+            let last = ClusterFile::parse(&text, "kube-system/slipway-cluster")
+                .ok()?
+                .spec;
+            return (last.name == cluster.spec.name).then_some(last);
+        }
+    }
+    None
 }
 
 /// Shows what preflight found, and refuses to go on where anything of it is an error.

@@ -1,8 +1,9 @@
 //! `init`, `join` and `apply`: make hosts as the file says.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use slipway_api::{LeftOut, Outcome, Plan};
+use slipway_api::{LeftOut, Outcome, Phase, Plan};
 use slipway_engine::{Fleet, tidy};
 use slipway_planner::{SkippedPhases, UnknownPhase};
 
@@ -50,6 +51,26 @@ pub(crate) async fn run_on(
     result
 }
 
+/// Asks about a plan, and names the hosts that lose everything by it.
+fn question(plan: &Plan) -> String {
+    let cleaned = plan
+        .steps
+        .iter()
+        .filter(|step| step.phase == Phase::CleanupNode);
+    let names: BTreeSet<&str> = cleaned.map(|step| step.host.as_str()).collect();
+    let steps = plan.steps.len();
+    match names.is_empty() {
+        true => format!("Run these {steps} steps?"),
+        false => {
+            let names: Vec<&str> = names.into_iter().collect();
+            format!(
+                "Run these {steps} steps, and remove Kubernetes and its data from {}?",
+                names.join(", ")
+            )
+        }
+    }
+}
+
 async fn run_agreed(
     fleet: &mut Fleet,
     mut look: ClusterLook<'_>,
@@ -67,7 +88,7 @@ async fn run_agreed(
         yes: args.yes,
         output,
     };
-    let question = |plan: &Plan| format!("Run these {} steps?", plan.steps.len());
+    let question = |plan: &Plan| question(plan);
     let taken = async |fleet: &mut Fleet| look.take(fleet).await;
     let survey = match command.agree(fleet, taken, question).await? {
         ControlFlow::Break(code) => return Ok(code),

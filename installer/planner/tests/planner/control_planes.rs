@@ -57,7 +57,7 @@ fn joins(plan: &Plan) -> Vec<JoinEtcd> {
 }
 
 /// Returns everything that must be done before a step.
-fn before(plan: &Plan, id: &str) -> BTreeSet<String> {
+pub(crate) fn before(plan: &Plan, id: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![id.to_owned()];
     while let Some(id) = open.pop() {

@@ -9,7 +9,7 @@ use slipway_api::{
 use slipway_planner::{PlanError, Removal, plan_removal};
 
 /// Returns the facts of three control-plane nodes that run, cp-1 speaking.
-fn running() -> Facts {
+pub(crate) fn running() -> Facts {
     let mut facts = bare_facts(&spec());
     for host in ["cp-1", "cp-2", "cp-3"] {
         establish(&mut facts, host);
@@ -26,7 +26,7 @@ fn running() -> Facts {
 }
 
 /// Returns a member on each control-plane host; those in `sick` are not healthy.
-fn members(sick: &[&str]) -> EtcdFacts {
+pub(crate) fn members(sick: &[&str]) -> EtcdFacts {
     let member = |number: u64| {
         let name = format!("cp-{number}");
         EtcdMemberFacts {

@@ -1,7 +1,10 @@
 //! The planner from outside: plans as people read them, and preflight's verdicts.
 
 #[cfg(test)]
+mod changed_files;
+#[cfg(test)]
 mod changes;
+#[cfg(test)]
 mod control_planes;
 #[cfg(test)]
 mod departures;
