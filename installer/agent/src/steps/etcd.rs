@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use slipway_api::step::JoinEtcd;
 use slipway_api::{Check, EtcdMember, Failure, paths};
 
+use super::etcd_leftovers::data;
 use super::wait_for::component_logs;
-use super::{etcd_manifest, needed};
+use super::{etcd_leftovers, etcd_manifest, needed};
 use crate::context::Context;
-use crate::cri::{ContainerState, CriClient};
 use crate::etcd::{EtcdClient, EtcdCredentials, EtcdError};
 use crate::{AgentError, files};
 
@@ -26,8 +26,6 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long etcd may refuse another member: it takes none until the last one
 /// has been connected to all others for five seconds, its `HealthInterval`.
 const ADD_LIMIT: Duration = Duration::from_secs(60);
-/// How long a kubelet may take to stop a Pod whose manifest is gone.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn check_join(step: &JoinEtcd, context: &Context) -> Result<Check, AgentError> {
     let Some(manifest) = files::read_text(&manifest_path(context))? else {
@@ -68,11 +66,12 @@ pub(super) async fn apply_join(step: &JoinEtcd, context: &Context) -> Result<(),
             peers.refuse_unhealthy(&others, context).await?;
             let removed = peers.client.remove(member.id).await;
             removed.map_err(failed("remove the member that lost its data"))?;
+            etcd_leftovers::forget(step, context).await?;
             peers.add(step, context, &others).await?;
         }
         None => {
             peers.refuse_unhealthy(&members, context).await?;
-            forget_old_member(step, context).await?;
+            etcd_leftovers::forget(step, context).await?;
             peers.add(step, context, &members).await?;
         }
     }
@@ -273,47 +272,6 @@ impl Peers {
     }
 }
 
-/// Takes away what a member left here that is none any more: etcd refuses to
-/// start with it. A quorum of the others has just said that it is none.
-async fn forget_old_member(step: &JoinEtcd, context: &Context) -> Result<(), AgentError> {
-    let data = data(step, context);
-    if !data.exists() {
-        return Ok(());
-    }
-    context.log("the data of an earlier member goes: the others have removed it");
-    let manifest = manifest_path(context);
-    if manifest.exists() {
-        std::fs::remove_file(&manifest).map_err(AgentError::file("delete", &manifest))?;
-    }
-    let deadline = Instant::now() + STOP_LIMIT;
-    while runs(step, context).await? {
-        if Instant::now() >= deadline {
-            return Err(AgentError::TimedOut {
-                condition: "the old etcd has stopped".to_owned(),
-                seconds: STOP_LIMIT.as_secs(),
-                seen: "its container runs".to_owned(),
-                log_tail: Vec::new(),
-                help: "look at: journalctl -u kubelet".to_owned(),
-            });
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    std::fs::remove_dir_all(&data).map_err(AgentError::file("delete", &data))
-}
-
-async fn runs(step: &JoinEtcd, context: &Context) -> Result<bool, AgentError> {
-    let failed = |error| AgentError::Runtime {
-        doing: "list containers".to_owned(),
-        source: Box::new(error),
-    };
-    let client = CriClient::connect(&context.at(&step.socket)).await;
-    let containers = client.map_err(failed)?.component_containers("etcd").await;
-    let containers = containers.map_err(failed)?;
-    Ok(containers
-        .iter()
-        .any(|container| container.state == ContainerState::Running))
-}
-
 /// Writes the manifest; a member with data keeps what it was told of the others.
 async fn write_manifest(
     step: &JoinEtcd,
@@ -397,11 +355,6 @@ fn shown_name(member: &EtcdMember) -> String {
         true => member.name.clone(),
         false => format!("a member that never started ({})", member.id),
     }
-}
-
-/// Returns where a member keeps what it must not forget.
-fn data(step: &JoinEtcd, context: &Context) -> PathBuf {
-    context.at(&step.data_dir).join("member")
 }
 
 fn manifest_path(context: &Context) -> PathBuf {

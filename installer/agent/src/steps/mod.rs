@@ -7,6 +7,7 @@ mod cluster;
 mod containers;
 mod endpoint;
 mod etcd;
+mod etcd_leftovers;
 mod etcd_manifest;
 mod etcd_removal;
 mod etcd_restore;
