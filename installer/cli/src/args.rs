@@ -325,6 +325,19 @@ pub(crate) struct KubeconfigArgs {
     /// Write it to this file, readable by you only, instead of stdout.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Lead to the API over SSH, for as long as this runs: from a port on 127.0.0.1
+    /// here, through a control-plane host that serves. The file goes at the end.
+    #[arg(long, requires = "out")]
+    pub proxy: bool,
+    /// The port on 127.0.0.1; any free one by default.
+    #[arg(
+        long,
+        value_name = "PORT",
+        requires = "proxy",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub proxy_port: u16,
 }
 
 #[derive(Debug, Subcommand)]

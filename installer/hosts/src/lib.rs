@@ -3,6 +3,7 @@
 pub mod agent;
 mod error;
 mod fake_host;
+mod forward;
 mod host;
 mod linked;
 mod local_host;
@@ -13,6 +14,7 @@ mod ssh_host;
 
 pub use error::HostError;
 pub use fake_host::{FakeHost, Fault};
+pub use forward::{Forward, ForwardChange, ForwardProbe};
 pub use host::{BlobReader, EventSink, Host, ProgressSink};
 pub use local_host::LocalHost;
 pub use secret::Secret;

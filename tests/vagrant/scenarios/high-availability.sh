@@ -74,6 +74,30 @@ writes_go_on() {
     kubectl create configmap "counted-$1" --from-literal=at="$1"
     kubectl get configmap "counted-$1"
 }
+# kubectl on this machine, through the proxy. Usage: proxied ARGUMENT…
+proxied() { "$work/kubectl" --kubeconfig "$work/proxy.kubeconfig" --request-timeout=5s "$@"; }
+api_comes_over_ssh() {
+    find "$mirror" -path "*v$version/bin/linux/amd64/kubectl" -exec install -m 755 {} "$work/kubectl" \; -quit
+    # It must outlive this subtest, and not hold its output open.
+    setsid "$slipway" kubeconfig -f "$file" --proxy --out "$work/proxy.kubeconfig" -o json \
+        >"$work/proxy.json" 2>"$work/proxy.log" </dev/null &
+    echo $! >"$work/proxy.pid"
+    eventually 30 test -s "$work/proxy.json"
+    prints '^600$' stat -c %a "$work/proxy.kubeconfig"
+    prints 'cp-3' proxied get nodes
+    prints 'connections go through cp-1' cat "$work/proxy.log"
+    prints '"server":"https://127.0.0.1:' cat "$work/proxy.json"
+}
+proxy_goes_on_through_another() {
+    eventually 20 proxied get --raw /readyz
+    proxied get configmap counted-after
+    prints 'connections go through cp-[23]' cat "$work/proxy.log"
+}
+proxy_ends_and_takes_its_file_away() {
+    kill "$(cat "$work/proxy.pid")"
+    eventually 10 test ! -e "$work/proxy.kubeconfig"
+    cat "$work/proxy.log"
+}
 first_crashes() {
     writes_go_on before
     podman kill "slipway-$lab-cp-1"
@@ -131,10 +155,13 @@ if subtest "five bare hosts boot" five_hosts_up; then
         subtest "kubeadm understands it" kubeadm_sees_three || true
         subtest "workers go through their balancers" workers_go_through_their_balancers || true
         subtest "a second apply changes nothing" apply_changes_nothing || true
+        subtest "the API comes over SSH to this machine" api_comes_over_ssh || true
         if subtest "the first crashes, workers and writes go on" first_crashes; then
+            subtest "kubectl goes on over SSH through another host" proxy_goes_on_through_another || true
             subtest "commands go on without the first" commands_go_on_without_the_first || true
             subtest "the first comes back" first_comes_back || true
         fi
+        subtest "the proxy's kubeconfig goes with it" proxy_ends_and_takes_its_file_away || true
         subtest "a blocked port is refused before a member is added" blocked_port_is_refused_before_a_member_is_added || true
         subtest "reset --all leaves the hosts bare" reset_all || true
     fi

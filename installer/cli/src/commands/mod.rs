@@ -45,7 +45,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Reset(args) => reset::run(args, output).await,
         Command::Logs(args) => logs::run(args, output).await,
         Command::Token(args) => token::run(args.command, output).await,
-        Command::Kubeconfig(args) => kubeconfig::run(args).await,
+        Command::Kubeconfig(args) => kubeconfig::run(args, output).await,
         Command::Certs(command) => certs::run(command, output).await,
         Command::Config(command) => config::run(command, output),
         Command::Bundle(command) => bundle::run(command, output).await,

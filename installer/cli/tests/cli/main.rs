@@ -9,6 +9,8 @@ mod left_out;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod ssh_host;

@@ -22,6 +22,8 @@ pub struct SshHost {
     pub address: SocketAddr,
     pub key: PublicKey,
     gate: Arc<Gate>,
+    /// Where every forward leads.
+    beside: Arc<Mutex<Option<SocketAddr>>>,
     /// Second handles of all connections: the library's sessions live on by themselves.
     streams: Arc<Mutex<Vec<TcpStream>>>,
     task: JoinHandle<()>,
@@ -65,6 +67,8 @@ impl SshHost {
         let (host, door) = (fake.clone(), Arc::clone(&gate));
         let streams = Arc::new(Mutex::new(Vec::new()));
         let open = Arc::clone(&streams);
+        let beside = Arc::new(Mutex::new(None));
+        let forwards = Arc::clone(&beside);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let stream = stream.into_std().expect("a socket");
@@ -74,6 +78,7 @@ impl SshHost {
                 let door = Door {
                     fake: host.clone(),
                     gate: Arc::clone(&door),
+                    beside: Arc::clone(&forwards),
                     channels: HashMap::new(),
                 };
                 let config = Arc::clone(&config);
@@ -89,6 +94,7 @@ impl SshHost {
             address,
             key: public,
             gate,
+            beside,
             streams,
             task,
         }
@@ -101,9 +107,15 @@ impl SshHost {
             address,
             key: new_key().public_key().clone(),
             gate: Arc::new(Gate::new()),
+            beside: Arc::default(),
             streams: Arc::default(),
             task: tokio::spawn(async {}),
         }
+    }
+
+    /// Lets every forward lead to `address`, wherever it was to lead.
+    pub fn leads_to(&self, address: SocketAddr) {
+        *self.beside.lock().expect("not poisoned") = Some(address);
     }
 
     /// Holds up steps whose description begins with `text` until [`Self::let_go`].
@@ -152,6 +164,7 @@ impl Gate {
 struct Door {
     fake: FakeHost,
     gate: Arc<Gate>,
+    beside: Arc<Mutex<Option<SocketAddr>>>,
     channels: HashMap<ChannelId, Channel<Msg>>,
 }
 
@@ -174,6 +187,35 @@ impl Handler for Door {
     ) -> Result<(), Self::Error> {
         self.channels.insert(channel.id(), channel);
         reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        _: &str,
+        _: u32,
+        _: &str,
+        _: u32,
+        reply: russh::server::ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let beside = *self.beside.lock().expect("not poisoned");
+        let refused = russh::ChannelOpenFailure::ConnectFailed;
+        let Some(address) = beside else {
+            reply.reject(refused).await;
+            return Ok(());
+        };
+        match tokio::net::TcpStream::connect(address).await {
+            Ok(mut stream) => {
+                reply.accept().await;
+                tokio::spawn(async move {
+                    let mut channel = channel.into_stream();
+                    let _ = tokio::io::copy_bidirectional(&mut channel, &mut stream).await;
+                });
+            }
+            Err(_) => reply.reject(refused).await,
+        }
         Ok(())
     }
 

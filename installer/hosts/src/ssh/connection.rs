@@ -10,11 +10,11 @@ use std::time::Duration;
 use russh::client::{self, Config, Handle};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{Disconnect, Preferred, SshId, cipher};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::authentication::authenticate;
+use super::byte_stream::ByteStream;
 use super::client_handler::{ClientHandler, HandlerError, LostReason};
 use super::error::SshError;
 use super::exec::Exec;
@@ -68,11 +68,6 @@ const HOST_KEY_ALGORITHMS: &[Algorithm] = &[
     },
 ];
 
-/// Both ends of a byte stream to an SSH server.
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-
 /// An open connection; any number of commands run over it at once.
 pub struct SshConnection {
     host: String,
@@ -94,7 +89,7 @@ impl SshConnection {
         target: &SshTarget,
         bastion: Option<Arc<SshConnection>>,
     ) -> Result<Self, SshError> {
-        let transport: Box<dyn Transport> = match &bastion {
+        let transport: Box<dyn ByteStream> = match &bastion {
             Some(bastion) => bastion.forward(target).await?,
             None => Box::new(connect_tcp(target).await?),
         };
@@ -177,6 +172,29 @@ impl SshConnection {
         Exec::start(channel, command, &self.host, Arc::clone(&self.lost)).await
     }
 
+    /// Opens a connection from the host to `destination`; who waits for an answer sets the limit.
+    pub async fn forward_to(
+        &self,
+        destination: SocketAddr,
+    ) -> Result<Box<dyn ByteStream>, SshError> {
+        let (address, port) = (destination.ip().to_string(), destination.port());
+        let channel = self
+            .handle
+            .channel_open_direct_tcpip(address, u32::from(port), "127.0.0.1", 0)
+            .await
+            .map_err(|source| {
+                if !matches!(source, russh::Error::ChannelOpenFailure(_)) {
+                    return self.channel_error(source);
+                }
+                SshError::ForwardRefused {
+                    host: self.host.clone(),
+                    destination,
+                    source,
+                }
+            })?;
+        Ok(Box::new(channel.into_stream()))
+    }
+
     /// Closes the connection; commands that still run lose their streams.
     pub async fn close(&self) {
         // Fails only where the connection is gone already.
@@ -186,7 +204,7 @@ impl SshConnection {
             .await;
     }
 
-    async fn forward(&self, target: &SshTarget) -> Result<Box<dyn Transport>, SshError> {
+    async fn forward(&self, target: &SshTarget) -> Result<Box<dyn ByteStream>, SshError> {
         let (address, port) = (target.address.as_str(), u32::from(target.port));
         let open = self
             .handle

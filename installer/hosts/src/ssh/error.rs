@@ -117,6 +117,17 @@ pub enum SshError {
         #[source]
         source: russh::Error,
     },
+    /// The host does not connect to an address beside it.
+    #[error("{host}: the host does not connect to {destination}")]
+    ForwardRefused {
+        /// The host.
+        host: String,
+        /// The address and port, as the host sees them.
+        destination: SocketAddr,
+        /// What the SSH library said.
+        #[source]
+        source: russh::Error,
+    },
     /// The connection broke after login.
     #[error("{host}: the SSH connection was lost: {reason}")]
     ConnectionLost {
@@ -181,6 +192,10 @@ impl SshError {
                  (`AllowTcpForwarding yes` in its sshd_config)"
                     .into()
             }
+            Self::ForwardRefused { destination, .. } => format!(
+                "see whether something listens there (`ss -tln` on the host, {destination}), and \
+                 whether its sshd_config lets forwards through (`AllowTcpForwarding local`)"
+            ),
             Self::ConnectionLost { .. } => {
                 "run the same command again to go on: what was done is seen, and the rest follows"
                     .into()

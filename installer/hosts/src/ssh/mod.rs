@@ -2,6 +2,7 @@
 
 mod authentication;
 mod authentication_failure;
+mod byte_stream;
 mod client_handler;
 mod configuration;
 mod connection;
@@ -19,6 +20,7 @@ mod settings;
 mod target;
 
 pub use authentication_failure::AuthenticationFailure;
+pub use byte_stream::ByteStream;
 pub use configuration::SshConfiguration;
 pub use connection::SshConnection;
 pub use error::SshError;

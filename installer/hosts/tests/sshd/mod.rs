@@ -109,9 +109,14 @@ impl Sshd {
         sshd
     }
 
+    /// Returns the process ID of the listener; connections have children of it.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Lets the server read its files again.
     pub fn reload(&self) {
-        run("kill", &["-HUP", &self.process.id().to_string()]);
+        run("kill", &["-HUP", &self.pid().to_string()]);
         std::thread::sleep(Duration::from_millis(300));
         self.wait_until_listening();
     }

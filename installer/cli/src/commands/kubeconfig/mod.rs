@@ -1,17 +1,24 @@
 //! `kubeconfig`: the administrator's credentials, when asked for.
 
+mod own_file;
+mod proxy;
+mod readiness;
+
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use slipway_api::protocol::{Reply, Request};
 
-use crate::args::{ClusterArgs, KubeconfigArgs};
+use crate::args::{ClusterArgs, KubeconfigArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 
-pub(crate) async fn run(args: KubeconfigArgs) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(args: KubeconfigArgs, output: Output) -> Result<ExitCode, CliError> {
+    if let (true, Some(out)) = (args.proxy, &args.out) {
+        return proxy::run(&args.cluster, args.proxy_port, out, output).await;
+    }
     let cluster = Cluster::find(&args.cluster).await?;
     let text = read_admin_kubeconfig(&cluster, &args.cluster).await?;
     match &args.out {
