@@ -42,6 +42,10 @@ pub enum PkiError {
     #[error("cannot read random bytes")]
     Random,
 
+    /// The library refused to encrypt.
+    #[error("cannot encrypt with the certificate key")]
+    Seal,
+
     /// The key refused to sign.
     #[error("cannot sign with the private key")]
     Sign,

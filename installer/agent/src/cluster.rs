@@ -59,7 +59,7 @@ pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFa
 
 /// Returns what `kubeadm-config` holds; none where there is none, or none that
 /// can be read.
-async fn gather_configuration(client: &ApiClient) -> Result<Option<Value>, AgentError> {
+pub(crate) async fn gather_configuration(client: &ApiClient) -> Result<Option<Value>, AgentError> {
     let data = client
         .get_config_map(KUBE_SYSTEM, "kubeadm-config")
         .await

@@ -23,7 +23,7 @@ use crate::lock::HostLock;
 use crate::probes::{OpenListeners, run_probes};
 use crate::server::under;
 use crate::tidy::tidy;
-use crate::{AgentError, cluster, steps, stored_cluster, tokens};
+use crate::{AgentError, certificate_upload, cluster, steps, stored_cluster, tokens};
 
 /// How long a run waits for the lock of one that was cut off and finishes its step.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
@@ -197,6 +197,7 @@ impl Dispatcher {
                 let unreached = unreached(&self.root, address).await?;
                 Ok(Reply::EtcdPorts { unreached })
             }
+            Request::UploadCertificates => certificate_upload::handle(&self.root).await,
             Request::Token(request) => tokens::handle(request, &self.root).await,
             Request::Discover(discovery) => self.discover(&discovery, on_event).await,
             Request::ForgetToken => self.forget_token(),

@@ -3,6 +3,7 @@
 mod before;
 mod blob_store;
 mod certificate_requests;
+mod certificate_upload;
 mod cluster;
 mod command;
 pub mod containerd;

@@ -195,6 +195,9 @@ pub enum Request {
     ForgetToken,
     /// Lists, makes or deletes bootstrap tokens. Answered with [`Reply::Tokens`].
     Token(TokenRequest),
+    /// Encrypts the authorities with a new key and stores them in the cluster, for control-plane
+    /// nodes that kubeadm joins. Answered with [`Reply::CertificateKey`].
+    UploadCertificates,
 }
 
 /// What is asked about bootstrap tokens.
@@ -388,6 +391,11 @@ pub enum Reply {
         /// Each sender and size once.
         arrivals: Vec<Arrival>,
     },
+    /// What opens the authorities that were stored.
+    CertificateKey {
+        /// The key, as kubeadm takes it.
+        key: SecretText,
+    },
     /// Bootstrap tokens.
     Tokens {
         /// All of them, or the one just made.
@@ -420,6 +428,7 @@ impl std::fmt::Debug for Reply {
             Self::Probes { .. } => "Probes",
             Self::EtcdPorts { .. } => "EtcdPorts",
             Self::Arrivals { .. } => "Arrivals",
+            Self::CertificateKey { .. } => "CertificateKey",
             Self::Tokens { .. } => "Tokens",
         })
     }

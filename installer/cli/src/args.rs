@@ -250,6 +250,10 @@ pub(crate) enum TokenCommand {
         /// Print the whole command that joins a machine, the token in it.
         #[arg(long)]
         print_join_command: bool,
+        /// Store the authorities in the cluster, encrypted, for two hours, and print the
+        /// command with which kubeadm joins a control-plane node, the key in it.
+        #[arg(long, requires = "print_join_command")]
+        upload_certs: bool,
     },
     /// List all tokens.
     List {

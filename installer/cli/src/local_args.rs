@@ -16,6 +16,10 @@ const HERE: &str = "This machine (without a file)";
 pub(crate) struct InitArgs {
     #[command(flatten)]
     pub run: RunArgs,
+    /// Then store the authorities in the cluster, encrypted, for two hours, and print the
+    /// command with which kubeadm joins further control-plane nodes, the key in it.
+    #[arg(long)]
+    pub upload_certs: bool,
     #[command(flatten)]
     pub shape: ShapeArgs,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use super::{ApiClient, FIELD_MANAGER, KUBE_SYSTEM, KubernetesError};
 /// The type of the Secrets that the API server accepts as bootstrap tokens.
 const SECRET_TYPE: &str = "bootstrap.kubernetes.io/token";
 /// The prefix of their names.
-const NAME_PREFIX: &str = "bootstrap-token-";
+pub(super) const NAME_PREFIX: &str = "bootstrap-token-";
 /// The prefix of the keys that allow a usage.
 const USAGE_PREFIX: &str = "usage-bootstrap-";
 

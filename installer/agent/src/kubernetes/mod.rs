@@ -4,6 +4,7 @@ mod api_client;
 mod api_condition;
 mod applied;
 mod bootstrap_token;
+mod certificate_secret;
 mod cluster_info;
 mod config_map;
 mod discovery;

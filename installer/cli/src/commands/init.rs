@@ -8,26 +8,67 @@ use slipway_planner::suit_machine;
 
 use super::cluster_look::Intent;
 use super::cluster_run::{run as run_cluster, run_on, skipped_phases};
-use crate::args::Output;
+use super::control_plane_join::{ControlPlaneJoin, require_endpoint, require_endpoint_of};
+use crate::args::{ClusterArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::{Cluster, Here};
 use crate::exit_code::ExitCode;
 use crate::local_args::{InitArgs, NodeArgs, ShapeArgs};
 use crate::session::newest_in_bundle;
+use crate::show;
 use crate::this_machine::{CLUSTER_NAME, ThisMachine, checked_spec, plain_spec};
 
 /// The API server's port where the endpoint names none.
 const API_PORT: u16 = 6443;
 
 pub(crate) async fn run(args: InitArgs, output: Output) -> Result<ExitCode, CliError> {
-    if args.run.cluster.config.is_some() {
+    let uploads = args.upload_certs;
+    let (cluster_args, dry_run) = (args.run.cluster.clone(), args.run.dry_run);
+    let code = if cluster_args.config.is_some() {
         args.shape.refuse_beside_file(&args.node)?;
-        return run_cluster(Intent::Init, args.run, output).await;
+        if uploads {
+            require_endpoint(&cluster_args).await?;
+        }
+        run_cluster(Intent::Init, args.run, output).await?
+    } else {
+        let skipped = skipped_phases(&args.run)?;
+        let bundle = args.run.source.bundle.as_deref();
+        let cluster = cluster_here(&args.shape, &args.node, bundle).await?;
+        if uploads {
+            require_endpoint_of(&cluster.spec)?;
+        }
+        run_on(Intent::Init, cluster, skipped, args.run, output).await?
+    };
+    if uploads && !dry_run {
+        upload_certificates(code, &cluster_args, output).await?;
     }
-    let skipped = skipped_phases(&args.run)?;
-    let bundle = args.run.source.bundle.as_deref();
-    let cluster = cluster_here(&args.shape, &args.node, bundle).await?;
-    run_on(Intent::Init, cluster, skipped, args.run, output).await
+    Ok(code)
+}
+
+/// Stores the authorities for kubeadm and prints how it takes them, if `init` came to its end.
+async fn upload_certificates(
+    code: ExitCode,
+    args: &ClusterArgs,
+    output: Output,
+) -> Result<(), CliError> {
+    if code != ExitCode::Done {
+        noteln!(
+            "no certificates are uploaded: `slipway token create --print-join-command \
+             --upload-certs` does it later"
+        );
+        return Ok(());
+    }
+    let join = ControlPlaneJoin::prepare(args).await?;
+    match output {
+        Output::Json => show::json_line(&join.to_json()),
+        Output::Text => {
+            outln!("\nFurther control-plane nodes join by kubeadm, as root on each:");
+            outln!("  {}", join.command());
+            outln!("Whoever has the certificate key in it can take the cluster's authorities");
+            outln!("for two hours, until the Secret kube-system/kubeadm-certs goes.");
+        }
+    }
+    Ok(())
 }
 
 /// Returns the cluster of this machine alone, as the flags shape it.

@@ -8,6 +8,7 @@ mod cluster_look;
 mod cluster_run;
 mod config;
 mod confirm;
+mod control_plane_join;
 mod etcd;
 mod execution;
 mod init;

@@ -3,6 +3,7 @@
 use slipway_api::Failure;
 use slipway_api::protocol::{Reply, Request, TokenRequest, TokenSummary};
 
+use super::control_plane_join::{ControlPlaneJoin, require_endpoint};
 use crate::args::{ClusterArgs, Output, TokenCommand};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -16,8 +17,16 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
             ttl,
             description,
             print_join_command,
+            upload_certs,
         } => {
             let ttl_seconds = parse_duration(&ttl)?;
+            let key = match upload_certs {
+                true => {
+                    require_endpoint(&cluster).await?;
+                    Some(ControlPlaneJoin::upload(&cluster).await?)
+                }
+                false => None,
+            };
             let target = match print_join_command {
                 true => Some(ask(&cluster, TokenRequest::JoinTarget).await?),
                 false => None,
@@ -27,9 +36,22 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
                 description,
             };
             for token in tokens(ask(&cluster, request).await?)? {
+                if let (Some(target), Some(key)) = (&target, &key) {
+                    let join = ControlPlaneJoin::of(target, &token.token, key.clone())?;
+                    match output {
+                        Output::Text => outln!("{}", join.command()),
+                        Output::Json => {
+                            let mut document = join.to_json();
+                            document["token"] = serde_json::json!(token);
+                            show::json(&document);
+                        }
+                    }
+                    continue;
+                }
                 let join = target
                     .as_ref()
-                    .and_then(|it| join_command(it, &token.token));
+                    .and_then(|it| join_arguments(it, &token.token))
+                    .map(|arguments| format!("slipway join {arguments}"));
                 match (output, join) {
                     (Output::Text, Some(command)) => outln!("{command}"),
                     (Output::Text, None) => outln!("{}", token.token),
@@ -62,15 +84,19 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
     Ok(ExitCode::Done)
 }
 
-async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliError> {
+/// Asks the control plane about tokens.
+///
+/// # Errors
+/// It cannot be reached, or fails.
+pub(super) async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Reply, CliError> {
     let cluster = Cluster::find(args).await?;
     cluster
         .ask_control_plane(args, Request::Token(request))
         .await
 }
 
-/// Returns the command that joins a machine with `token`.
-fn join_command(target: &Reply, token: &str) -> Option<String> {
+/// Returns what follows `join` in a command that joins a machine with `token`.
+pub(super) fn join_arguments(target: &Reply, token: &str) -> Option<String> {
     let Reply::JoinTarget { endpoint, ca_pins } = target else {
         return None;
     };
@@ -78,12 +104,16 @@ fn join_command(target: &Reply, token: &str) -> Option<String> {
         .iter()
         .map(|pin| format!(" --discovery-token-ca-cert-hash {pin}"));
     Some(format!(
-        "slipway join {endpoint} --token {token}{}",
+        "{endpoint} --token {token}{}",
         pins.collect::<String>()
     ))
 }
 
-fn tokens(reply: Reply) -> Result<Vec<TokenSummary>, CliError> {
+/// Returns the tokens of a reply.
+///
+/// # Errors
+/// It is another reply.
+pub(super) fn tokens(reply: Reply) -> Result<Vec<TokenSummary>, CliError> {
     let Reply::Tokens { tokens } = reply else {
         return Err(CliError {
             code: ExitCode::Bug,
@@ -103,10 +133,13 @@ fn print_table(tokens: &[TokenSummary]) {
     for token in tokens {
         let expires = token.expires.as_deref().unwrap_or("<never>");
         let description = token.description.as_deref().unwrap_or("<none>");
+        let usages = match token.usages.as_slice() {
+            [] => "<none>".to_owned(),
+            some => some.join(","),
+        };
         outln!(
-            "{:<24} {expires:<24} {:<24} {description}",
-            token.token,
-            token.usages.join(",")
+            "{:<24} {expires:<24} {usages:<24} {description}",
+            token.token
         );
     }
 }

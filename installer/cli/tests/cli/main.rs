@@ -18,3 +18,5 @@ mod ssh_host;
 #[allow(dead_code, reason = "not all of the shared facts are needed here")]
 #[path = "../../../planner/tests/planner/support.rs"]
 mod support;
+#[cfg(test)]
+mod upload_certs;

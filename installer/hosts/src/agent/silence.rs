@@ -49,7 +49,8 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::NoteRun { .. }
         | Request::Lock { .. }
         | Request::Tidy { .. }
-        | Request::Token(_) => READING,
+        | Request::Token(_)
+        | Request::UploadCertificates => READING,
         Request::Discover(_)
         | Request::CheckSteps { .. }
         | Request::PrepareCertificate { .. }
@@ -129,6 +130,7 @@ fn describe(request: &Request) -> String {
         Request::Lock { .. } => "take the host's lock".to_owned(),
         Request::Tidy { .. } => "remove old blobs".to_owned(),
         Request::Token(_) => "work on bootstrap tokens".to_owned(),
+        Request::UploadCertificates => "store the authorities encrypted".to_owned(),
     }
 }
 
