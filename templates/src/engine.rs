@@ -43,6 +43,8 @@ static TERA: LazyLock<Tera> = LazyLock::new(|| {
         "containerd/containerd.service",
         "containerd/hosts.toml",
         "host/apiserver-proxy.service",
+        "host/etcd-snapshot.service",
+        "host/etcd-snapshot.timer",
         "host/modules-load.conf",
         "host/service-route.service",
         "host/sysctl.conf",

@@ -42,6 +42,7 @@ pub use containerd::unit::ContainerdUnit;
 pub use error::TemplateError;
 pub use flags::merge_flags;
 pub use host::apiserver_proxy::ApiserverProxyUnit;
+pub use host::etcd_snapshot::{EtcdSnapshotService, EtcdSnapshotTimer};
 pub use host::modules_load::ModulesLoad;
 pub use host::service_route::ServiceRouteUnit;
 pub use host::sysctl::Sysctl;

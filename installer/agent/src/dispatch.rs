@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::blob_store::BlobStore;
 use crate::context::Context;
-use crate::etcd::gather_etcd_facts;
+use crate::etcd::{SnapshotFolder, gather_etcd_facts};
 use crate::etcd_ports::{EtcdPorts, unreached};
 use crate::facts::gather_facts;
 use crate::journal::Journal;
@@ -82,6 +82,16 @@ impl Dispatcher {
             Request::GatherEtcdFacts => {
                 let facts = gather_etcd_facts(&self.root).await?;
                 Ok(Reply::EtcdFacts(Box::new(facts)))
+            }
+            Request::KeepEtcdSnapshot { cluster, dir, keep } => {
+                let folder = SnapshotFolder {
+                    cluster,
+                    dir: under(&self.root, &dir),
+                    keep: usize::from(keep),
+                };
+                let kept = folder.take(&self.root, false).await?;
+                let kept = kept.expect("whoever takes it, it is taken");
+                Ok(Reply::SnapshotKept(kept))
             }
             Request::CheckSteps { steps } => self.check(steps).await,
             Request::MissingBlobs { blobs } => {

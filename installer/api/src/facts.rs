@@ -280,6 +280,9 @@ pub struct ExistingCluster {
     /// The user's files that Slipway brought here, as absolute paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placed_files: Vec<String>,
+    /// Whether a timer takes snapshots of etcd here.
+    #[serde(default)]
+    pub snapshot_timer: bool,
     /// Whether the cluster CA signed the certificate that the kubelet serves with.
     #[serde(default)]
     pub has_signed_serving: bool,

@@ -33,7 +33,8 @@ pub use blob::Blob;
 pub use bundle_manifest::{ArchiveMember, Artifact, BundleManifest, Image, ImageBlob};
 pub use etcd::{
     EtcdAlarm, EtcdAlarmKind, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId,
-    EtcdMemberStatus, EtcdSnapshotLine, EtcdSnapshotSummary, EtcdVotes, InvalidEtcdMemberId,
+    EtcdMemberStatus, EtcdSnapshotKept, EtcdSnapshotLine, EtcdSnapshotSummary, EtcdVotes,
+    InvalidEtcdMemberId,
 };
 pub use event::{Entry, Event, Outcome, RunId, StepSummary};
 pub use facts::{
@@ -62,11 +63,11 @@ pub use run_state::{Progress, RunState, StepState};
 pub use secret_text::SecretText;
 pub use sha256_digest::{InvalidDigest, Sha256Digest};
 pub use spec::{
-    Addons, ApiServer, ClusterConfiguration, ClusterFile, ClusterSpec, Cni, ControlPlaneComponent,
-    Dns, Endpoint, Etcd, ExternalEtcd, ExtraArg, ExtraEnv, ExtraVolume, GoDuration, HostFile,
-    HostName, HostSpec, InvalidDuration, InvalidHostName, InvalidSubnets, LocalContent, LocalEtcd,
-    LocalFiles, LocalText, Networking, Patch, PatchKind, PatchTarget, Patches, Proxy, Role,
-    Runtime, Snippet, SpecError, SpecErrors, SshDefaults, Subnets, Taint, TaintEffect, Timeouts,
-    print_cluster, print_defaults,
+    Addons, ApiServer, CalendarExpression, ClusterConfiguration, ClusterFile, ClusterSpec, Cni,
+    ControlPlaneComponent, Dns, Endpoint, Etcd, EtcdSnapshots, ExternalEtcd, ExtraArg, ExtraEnv,
+    ExtraVolume, GoDuration, HostFile, HostName, HostSpec, InvalidCalendar, InvalidDuration,
+    InvalidHostName, InvalidSubnets, LocalContent, LocalEtcd, LocalFiles, LocalText, Networking,
+    Patch, PatchKind, PatchTarget, Patches, Proxy, Role, Runtime, Snippet, SpecError, SpecErrors,
+    SshDefaults, Subnets, Taint, TaintEffect, Timeouts, print_cluster, print_defaults,
 };
 pub use step::{PublicFile, Step};

@@ -70,6 +70,12 @@ pub const HELD_DIR: &str = "/var/lib/slipway/etcd/held";
 pub const RESTORED_MARKER: &str = "/var/lib/slipway/etcd/restored";
 /// etcdutl, while a restore goes on.
 pub const ETCDUTL_DIR: &str = "/var/lib/slipway/etcd/bin";
+/// Snapshots of etcd that a host takes by itself; they outlive `reset`.
+pub const SNAPSHOT_DIR: &str = "/var/lib/slipway/snapshots";
+/// The timer that takes them: it is the last of its files to go.
+pub const SNAPSHOT_TIMER: &str = "/etc/systemd/system/slipway-etcd-snapshot.timer";
+/// When timers last elapsed, for those that make up for what they missed.
+pub const TIMER_STAMP_DIR: &str = "/var/lib/systemd/timers";
 /// Kernel modules loaded at boot.
 pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 /// Sysctls set at boot.

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, EtcdFacts, Event,
-    Failure, FileContent, HostFacts, HostName, KubernetesVersion, ListenerState, Probe,
-    ProbeListener, ProbeOutcome, PublicFile, RunId, SecretText, Sha256Digest, Step, StepId,
+    Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, EtcdFacts,
+    EtcdSnapshotKept, Event, Failure, FileContent, HostFacts, HostName, KubernetesVersion,
+    ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId, SecretText, Sha256Digest,
+    Step, StepId,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -68,6 +69,16 @@ pub enum Request {
     /// How etcd's members are, seen from this control-plane host. Answered with
     /// [`Reply::EtcdFacts`].
     GatherEtcdFacts,
+    /// Takes a snapshot of this host's etcd into a folder here, and deletes the oldest that
+    /// are too many. Answered with [`Reply::SnapshotKept`].
+    KeepEtcdSnapshot {
+        /// The cluster, with whose name the files' names begin.
+        cluster: String,
+        /// The folder.
+        dir: String,
+        /// How many are kept.
+        keep: u16,
+    },
     /// Whether steps have anything to do. Answered with [`Reply::Checks`].
     CheckSteps {
         /// The steps.
@@ -298,6 +309,8 @@ pub enum Reply {
     },
     /// How etcd's members are.
     EtcdFacts(Box<EtcdFacts>),
+    /// A snapshot lies on the host.
+    SnapshotKept(EtcdSnapshotKept),
     /// What the checks say.
     Checks {
         /// By step.
@@ -410,6 +423,7 @@ impl std::fmt::Debug for Reply {
             Self::Facts(_) => "Facts",
             Self::ClusterFacts { .. } => "ClusterFacts",
             Self::EtcdFacts(_) => "EtcdFacts",
+            Self::SnapshotKept(_) => "SnapshotKept",
             Self::Checks { .. } => "Checks",
             Self::MissingBlobs { .. } => "MissingBlobs",
             Self::Done { .. } => "Done",

@@ -166,6 +166,9 @@ fn the_example_shows_every_field_and_the_defaults() {
         smallest.ignore_preflight_errors
     );
     assert!(full.kubelet_configuration.is_some() && full.ssh.password_file.is_some());
+    let snapshots = full.etcd_snapshots.as_ref().unwrap();
+    assert_eq!((snapshots.schedule.as_str(), snapshots.keep), ("daily", 7));
+    assert!(smallest.etcd_snapshots.is_none());
     assert!(full.patches.is_some() && !full.hosts[1].files.is_empty());
     assert!(full.hosts[1].architecture.is_some() && full.runtime.extra_config.is_some());
 }
@@ -202,6 +205,47 @@ fn defaults_are_filled_in() {
     assert_eq!(spec.hosts[0].node_ip.to_string(), spec.hosts[0].address);
     assert!(spec.addons.metrics_server && spec.runtime.adopt);
     assert_eq!(spec.hosts[0].taints, None);
+    let text = fixture("good", "smallest").replace("spec:\n", "spec:\n  etcdSnapshots: {}\n");
+    let snapshots = parse(&text).unwrap().etcd_snapshots.unwrap();
+    assert_eq!(snapshots.schedule.as_str(), "daily");
+    assert_eq!(
+        (snapshots.keep, snapshots.dir.as_str()),
+        (7, "/var/lib/slipway/snapshots")
+    );
+}
+
+#[test]
+fn snapshots_are_kept_where_they_stay_and_nothing_else_is() {
+    let text = fixture("good", "smallest");
+    let parse_dir = |dir: &str| {
+        let section = format!("spec:\n  etcdSnapshots: {{ dir: '{dir}' }}\n");
+        parse(&text.replace("spec:\n", &section))
+    };
+    for dir in [
+        "/srv/snapshots",
+        "/backup",
+        "/var/lib/slipway/snapshots/etcd",
+        "/var/lib/etcd-snapshots",
+    ] {
+        assert_eq!(parse_dir(dir).unwrap().etcd_snapshots.unwrap().dir, dir);
+    }
+    for dir in [
+        "/",
+        "/var/lib",
+        "/etc/kubernetes/backup",
+        "/var/lib/slipway",
+        "/var/lib/slipway/etcd",
+        "/var/lib/etcd/snapshots",
+        "/tmp/snapshots",
+        "/root",
+        "snapshots",
+        "/srv/../etc",
+        "/srv/a b",
+        "/srv/%h",
+        "/srv/",
+    ] {
+        assert!(parse_dir(dir).is_err(), "{dir}");
+    }
 }
 
 #[test]

@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Pass connections on to an API server that is ready; a unit on workers.
     #[command(hide = true)]
     ApiserverProxy(ApiserverProxyArgs),
+    /// Take a snapshot of etcd where this machine's member leads; a unit on control-plane hosts.
+    #[command(hide = true)]
+    EtcdSnapshotHere(EtcdSnapshotHereArgs),
     /// Serve requests on stdin and stdout; started by Slipway on hosts.
     #[command(hide = true)]
     Agent {
@@ -108,6 +111,20 @@ pub(crate) struct ApiserverProxyArgs {
     /// The kubelet's client certificate and key.
     #[arg(long, default_value = paths::KUBELET_CLIENT, value_name = "FILE")]
     pub client_certificate: PathBuf,
+}
+
+/// What the timer of `spec.etcdSnapshots` runs.
+#[derive(Debug, Args)]
+pub(crate) struct EtcdSnapshotHereArgs {
+    /// The cluster's name, with which the files' names begin.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: String,
+    /// The folder.
+    #[arg(long, default_value = paths::SNAPSHOT_DIR, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// How many are kept.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: u16,
 }
 
 /// What every command about a cluster takes.
@@ -291,6 +308,9 @@ pub(crate) struct EtcdSnapshotArgs {
     /// Take it from this host's member; by default from a healthy one that does not lead.
     #[arg(long, value_name = "NAME")]
     pub host: Option<HostName>,
+    /// Leave it on the host, in the folder of `spec.etcdSnapshots`.
+    #[arg(long, conflicts_with = "file")]
+    pub to_host: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use crate::PlanError;
 use crate::addons::{add_addons, add_cluster_configuration};
 use crate::builder::PlanBuilder;
 use crate::components::startup_timeout;
+use crate::etcd_snapshots::add_etcd_snapshots;
 use crate::install::{add_images, add_install};
 use crate::manifests::{add_components, add_etcd_manifest};
 use crate::names::local_api_url;
@@ -73,6 +74,7 @@ pub(crate) fn add_control_plane(
     let api = wait(Condition::ApiServerReady);
     let api = builder.add_rerun(host, Phase::WaitControlPlane, api, &[kubelet], &pods);
     add_its_clients(builder, input, &files, &api);
+    add_etcd_snapshots(builder, input, std::slice::from_ref(&api))?;
 
     // Nobody but system:masters may do anything before this binding exists.
     let admins = ClusterAdmins {}

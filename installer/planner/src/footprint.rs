@@ -6,8 +6,8 @@ use slipway_api::step::{
 use slipway_api::{ClusterSpec, Etcd, HostSpec, Role, Step, paths};
 
 use crate::balancer::{BALANCER_UNIT, has_balancer};
-use crate::own_files;
 use crate::plan_fixes::ROUTE_UNIT;
+use crate::{etcd_snapshots, own_files};
 
 /// The kubelet's unit.
 pub(crate) const KUBELET_UNIT: &str = "kubelet.service";
@@ -152,6 +152,9 @@ pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool
     let mut found: Vec<String> = FOLDERS.map(str::to_owned).to_vec();
     found.extend(own_files::remembered(host));
     found.extend(etcd_dir(spec, role).map(str::to_owned));
+    if role == Role::ControlPlane && spec.etcd_snapshots.is_some() {
+        found.extend(etcd_snapshots::remembered());
+    }
     let mut groups = vec![cni_plugins(), programs(spec, role), units(&["kubelet"])];
     if with_runtime {
         found.extend(RUNTIME_FOLDERS.map(str::to_owned));

@@ -15,6 +15,7 @@ use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::components::startup_timeout;
 use crate::control_plane::{ControlPlaneSteps, add_marks, wait_for};
+use crate::etcd_snapshots::add_etcd_snapshots;
 use crate::install::{Installed, add_images, add_install, runtime_socket};
 use crate::manifests::{add_components, add_etcd_folder, etcd_manifest};
 use crate::names::local_api_url;
@@ -122,6 +123,7 @@ pub(crate) fn add_joined_control_plane(
     let api = wait_for(input, Condition::ApiServerReady);
     let api = builder.add_rerun(host, Phase::WaitControlPlane, api, before, &pods);
     add_its_clients(builder, input, &files, &api);
+    add_etcd_snapshots(builder, input, std::slice::from_ref(&api))?;
     chain.api = vec![api.clone()];
 
     let marks = add_marks(builder, input, &api);

@@ -15,6 +15,7 @@ mod control_plane_hosts;
 mod control_plane_removal;
 mod departures;
 mod error;
+mod etcd_snapshots;
 mod etcd_troubles;
 mod external_ca;
 mod footprint;

@@ -16,6 +16,7 @@ use crate::balancer::{BALANCER_UNIT, has_balancer};
 use crate::builder::PlanBuilder;
 use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::departures::add_departures;
+use crate::etcd_snapshots;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
 use crate::membership::belongs_to_cluster;
 use crate::own_files;
@@ -276,6 +277,9 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     if has_balancer(spec, host.role) {
         steps.push(stop(BALANCER_UNIT));
         steps.push(footprint::everything(paths::APISERVER_PROXY_DIR));
+    }
+    if existing.snapshot_timer {
+        steps.extend(etcd_snapshots::removal());
     }
     // The route that `preflight --fix` may have added goes with its unit.
     steps.push(stop(ROUTE_UNIT));

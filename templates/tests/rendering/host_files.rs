@@ -2,8 +2,9 @@
 
 use serde_json::json;
 use slipway_templates::{
-    ApiserverProxyUnit, ContainerdConfig, ContainerdUnit, KubeletDropIn, KubeletUnit, ModulesLoad,
-    RegistryHosts, RegistryMirror, ServiceRouteUnit, Sysctl, TemplateError,
+    ApiserverProxyUnit, ContainerdConfig, ContainerdUnit, EtcdSnapshotService, EtcdSnapshotTimer,
+    KubeletDropIn, KubeletUnit, ModulesLoad, RegistryHosts, RegistryMirror, ServiceRouteUnit,
+    Sysctl, TemplateError,
 };
 
 use crate::parse;
@@ -181,4 +182,34 @@ fn the_balancers_unit_starts_before_the_kubelet_and_may_write_to_one_folder() {
         ..unit
     };
     assert!(two_words.render().is_err());
+}
+
+#[test]
+fn the_snapshot_units_run_one_command_that_may_write_to_one_folder() {
+    let service = EtcdSnapshotService {
+        slipway_path: "/usr/local/bin/slipway".to_owned(),
+        cluster: "harbour".to_owned(),
+        dir: "/var/lib/slipway/snapshots".to_owned(),
+        keep: 7,
+    };
+    insta::assert_snapshot!("slipway-etcd-snapshot.service", service.render().unwrap());
+    let timer = |schedule: &str| EtcdSnapshotTimer {
+        schedule: schedule.to_owned(),
+    };
+    let text = timer("Mon..Fri 04:00").render().unwrap();
+    insta::assert_snapshot!("slipway-etcd-snapshot.timer", text);
+    assert!(timer("daily\nUnit=reboot.target").render().is_err());
+    for (cluster, dir) in [
+        ("har bour", "/srv"),
+        ("harbour", "/srv/%h"),
+        ("harbour", "srv"),
+    ] {
+        let (cluster, dir) = (cluster.to_owned(), dir.to_owned());
+        let unit = EtcdSnapshotService {
+            cluster,
+            dir,
+            ..service.clone()
+        };
+        assert!(unit.render().is_err());
+    }
 }

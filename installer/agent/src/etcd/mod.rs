@@ -9,6 +9,7 @@ mod health;
 mod membership;
 mod snapshot;
 mod snapshot_file;
+mod snapshot_folder;
 
 pub use client::EtcdClient;
 pub use credentials::EtcdCredentials;
@@ -18,3 +19,4 @@ pub use error::EtcdError;
 pub(crate) use gather::gather_etcd_facts;
 pub use snapshot::SnapshotStream;
 pub use snapshot_file::{SnapshotFile, SnapshotFileError};
+pub use snapshot_folder::SnapshotFolder;

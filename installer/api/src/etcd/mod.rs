@@ -13,5 +13,5 @@ pub use facts::{EtcdFacts, EtcdMemberFacts};
 pub use member::EtcdMember;
 pub use member_id::{EtcdMemberId, InvalidEtcdMemberId};
 pub use member_status::EtcdMemberStatus;
-pub use snapshot::{EtcdSnapshotLine, EtcdSnapshotSummary};
+pub use snapshot::{EtcdSnapshotKept, EtcdSnapshotLine, EtcdSnapshotSummary};
 pub use votes::EtcdVotes;

@@ -36,3 +36,21 @@ pub struct EtcdSnapshotSummary {
     /// The digest of the database, which etcd appended and the host computed.
     pub database_sha256: Sha256Digest,
 }
+
+/// A snapshot that a host took and keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EtcdSnapshotKept {
+    /// Where it is on the host.
+    pub path: String,
+    /// The newest revision in it.
+    pub revision: u64,
+    /// Its size in bytes, etcd's digest at its end included.
+    pub size: u64,
+    /// The digest of the database, which is right.
+    pub database_sha256: Sha256Digest,
+    /// The digest of the whole file.
+    pub sha256: Sha256Digest,
+    /// The older ones that were deleted.
+    pub deleted: Vec<String>,
+}

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ClusterConfiguration, GoDuration, HostName, HostSpec, LocalText, Patches, Role, Subnets,
+    ClusterConfiguration, EtcdSnapshots, GoDuration, HostName, HostSpec, LocalText, Patches, Role,
+    Subnets,
 };
 use crate::KubernetesVersion;
 
@@ -31,6 +32,10 @@ pub struct ClusterSpec {
     pub runtime: Runtime,
     /// Addons beyond kubeadm's own.
     pub addons: Addons,
+    /// Snapshots of etcd that control-plane hosts take by themselves; none where the
+    /// file does not ask for them.
+    #[serde(default)]
+    pub etcd_snapshots: Option<EtcdSnapshots>,
     /// The bundle to install from, relative paths taken from the file's folder.
     pub bundle: Option<PathBuf>,
     /// IDs of preflight checks whose errors become warnings; `all` for every one.

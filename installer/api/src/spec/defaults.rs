@@ -15,6 +15,12 @@ pub(super) const SERVICE_SUBNET: IpNet =
 /// The cluster's DNS domain; kubeadm's default.
 pub(super) const DNS_DOMAIN: &str = "cluster.local";
 
+/// When snapshots of etcd are taken, where they are.
+pub(super) const ETCD_SNAPSHOT_SCHEDULE: &str = "daily";
+
+/// How many snapshots of etcd a host keeps.
+pub(super) const ETCD_SNAPSHOTS_KEPT: u16 = 7;
+
 /// The CRI socket; kubeadm's default for containerd.
 pub(super) const CRI_SOCKET: &str = "/var/run/containerd/containerd.sock";
 

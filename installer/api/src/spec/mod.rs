@@ -1,8 +1,10 @@
 //! The cluster file: what it may say and what it means.
 
+mod calendar;
 mod cluster_configuration;
 mod cluster_spec;
 mod defaults;
+mod etcd_snapshots;
 mod go_duration;
 mod host_file;
 mod host_name;
@@ -14,6 +16,7 @@ mod print;
 mod spec_error;
 mod subnets;
 
+pub use calendar::{CalendarExpression, InvalidCalendar};
 pub use cluster_configuration::{
     ApiServer, ClusterConfiguration, ControlPlaneComponent, Dns, Etcd, ExternalEtcd, ExtraArg,
     ExtraEnv, ExtraVolume, LocalEtcd, Proxy,
@@ -21,6 +24,7 @@ pub use cluster_configuration::{
 pub use cluster_spec::{
     Addons, ClusterSpec, Cni, Endpoint, Networking, Runtime, SshDefaults, Timeouts,
 };
+pub use etcd_snapshots::EtcdSnapshots;
 pub use go_duration::{GoDuration, InvalidDuration};
 pub use host_file::HostFile;
 pub use host_name::{HostName, InvalidHostName};

@@ -77,6 +77,8 @@ fn spec_value(spec: &ClusterSpec) -> Value {
         "addons",
         json!({ "metricsServer": spec.addons.metrics_server }),
     );
+    let snapshots = spec.etcd_snapshots.as_ref();
+    fields.set_if("etcdSnapshots", snapshots.map(|it| json!(it)));
     fields.set_if("bundle", spec.bundle.as_deref().map(path_text));
     let patches = spec.patches.as_ref();
     fields.set_if(

@@ -10,6 +10,7 @@ mod config;
 mod confirm;
 mod control_plane_join;
 mod etcd;
+mod etcd_snapshot_here;
 mod execution;
 mod init;
 mod join;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Ok(ExitCode::Done)
         }
         Command::ApiserverProxy(args) => apiserver_proxy::run(args).await,
+        Command::EtcdSnapshotHere(args) => etcd_snapshot_here::run(args).await,
         Command::Agent { .. } => {
             let served =
                 slipway_agent::serve(tokio::io::stdin(), tokio::io::stdout(), "/".into()).await;

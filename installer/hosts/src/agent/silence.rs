@@ -57,6 +57,8 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::SignCertificate { .. }
         | Request::ReadAuthorities { .. }
         | Request::ReadPublicFile { .. } => IN_LINE,
+        // The whole database is written and read again, eight gigabytes on a slow disk.
+        Request::KeepEtcdSnapshot { .. } => IMPORT,
         Request::RunStep { step, .. } => step_limit(step),
     }
 }
@@ -106,6 +108,7 @@ fn describe(request: &Request) -> String {
         Request::GatherFacts => "gather facts".to_owned(),
         Request::GatherClusterFacts => "gather the cluster's facts".to_owned(),
         Request::GatherEtcdFacts => "look at etcd's members".to_owned(),
+        Request::KeepEtcdSnapshot { dir, .. } => format!("take a snapshot of etcd into {dir}"),
         Request::CheckSteps { steps } => format!("check {} steps", steps.len()),
         Request::MissingBlobs { .. } => "look for blobs".to_owned(),
         Request::RunStep { step, .. } => step.describe(),

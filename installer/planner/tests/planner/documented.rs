@@ -48,6 +48,7 @@ spec:
   runtime:
     registryMirrors: { registry.k8s.io: ['https://mirror.example'] }
     extraConfig: 'oom_score = -999'
+  etcdSnapshots: { schedule: hourly }
   hosts:
     - { name: cp-1, address: 192.0.2.11, internalAddress: '192.0.2.11,2001:db8::11', role: control-plane }
     - { name: w-1, address: 192.0.2.21, internalAddress: '192.0.2.21,2001:db8::21', role: worker }
@@ -116,11 +117,17 @@ fn written(step: &Step) -> Vec<String> {
         Step::FetchFile(step) => vec![step.file.path().to_owned()],
         Step::LoadModules(_) => vec![paths::MODULES_FILE.to_owned()],
         Step::SetSysctls(_) => vec![paths::SYSCTL_FILE.to_owned()],
-        Step::EnsureUnit(step) => vec![
-            format!("{}/{}", paths::UNIT_DIR, step.unit),
-            format!("{}/multi-user.target.wants/{}", paths::UNIT_DIR, step.unit),
-            format!("{}/{}", paths::START_DIR, step.unit),
-        ],
+        Step::EnsureUnit(step) => {
+            let target = match step.unit.ends_with(".timer") {
+                true => "timers.target",
+                false => "multi-user.target",
+            };
+            vec![
+                format!("{}/{}", paths::UNIT_DIR, step.unit),
+                format!("{}/{target}.wants/{}", paths::UNIT_DIR, step.unit),
+                format!("{}/{}", paths::START_DIR, step.unit),
+            ]
+        }
         Step::EnsureStaticPod(step) => vec![
             format!("{}/{}.yaml", paths::MANIFESTS_DIR, step.name),
             format!("{}/{}", paths::START_DIR, step.name),

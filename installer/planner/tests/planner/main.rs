@@ -23,6 +23,7 @@ mod removals;
 #[cfg(test)]
 mod restores;
 #[cfg(test)]
+mod scheduled_snapshots;
 mod static_pods;
 #[cfg(test)]
 mod support;

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::address::Address;
 use super::cluster::ClusterDraft;
 use super::documents::Documents;
+use super::etcd_snapshots::check_etcd_snapshots;
 use super::host::HostDraft;
 use super::kubelet_args::check_removed_flags;
 use super::problems::{Place, Problems, excerpt};
@@ -41,6 +42,9 @@ pub(super) fn check_agreement(
         for host in &cluster.hosts {
             check_removed_flags(&host.kubelet_extra_args, release, problems);
         }
+    }
+    if let Some(snapshots) = &cluster.etcd_snapshots {
+        check_etcd_snapshots(snapshots, &cluster.kubeadm.etcd, problems);
     }
     check_kubelet_configuration(cluster, documents.kubelet, problems);
     check_kube_proxy_configuration(cluster, documents.kube_proxy, problems);

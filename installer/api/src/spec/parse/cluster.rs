@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::address::read_endpoint;
 use super::documents::{API_VERSION, KIND};
+use super::etcd_snapshots::read_etcd_snapshots;
 use super::fields::Fields;
 use super::given::{Given, read_given};
 use super::host::HostDraft;
@@ -18,8 +19,8 @@ use super::ssh::read_connection;
 use super::timeouts::read_timeouts;
 use super::value::Value;
 use crate::spec::{
-    Addons, ClusterConfiguration, ClusterSpec, Endpoint, LocalFiles, Patches, Runtime, SshDefaults,
-    Timeouts,
+    Addons, ClusterConfiguration, ClusterSpec, Endpoint, EtcdSnapshots, LocalFiles, Patches,
+    Runtime, SshDefaults, Timeouts,
 };
 use crate::{KubernetesVersion, Release, SUPPORTED_MINORS};
 
@@ -43,6 +44,8 @@ pub(super) struct ClusterDraft {
     pub runtime: Runtime,
     /// What kubeadm's own document says.
     pub kubeadm: ClusterConfiguration,
+    /// Snapshots that control-plane hosts take by themselves.
+    pub etcd_snapshots: Option<Located<EtcdSnapshots>>,
     timeouts: Timeouts,
     patches: Option<Patches>,
     name: Option<String>,
@@ -103,6 +106,7 @@ impl ClusterDraft {
             timeouts: read_timeouts(spec.optional("timeouts").as_ref(), problems),
             name,
             addons: read_addons(spec.optional("addons").as_ref(), problems),
+            etcd_snapshots: read_etcd_snapshots(spec.optional("etcdSnapshots").as_ref(), problems),
             bundle: spec
                 .optional("bundle")
                 .and_then(|bundle| bundle.path(problems)),
@@ -122,6 +126,7 @@ impl ClusterDraft {
             hosts: hosts?,
             runtime: self.runtime,
             addons: self.addons,
+            etcd_snapshots: self.etcd_snapshots.map(|it| it.value),
             bundle: self.bundle,
             ignore_preflight_errors: self.ignore_preflight_errors,
             timeouts: self.timeouts,

@@ -13,6 +13,7 @@ mod cluster;
 mod cluster_file;
 mod components;
 mod documents;
+mod etcd_snapshots;
 mod fields;
 mod files;
 mod given;

@@ -33,6 +33,7 @@ pub(super) static SPEC: Schema = Schema {
         "hosts",
         "runtime",
         "addons",
+        "etcdSnapshots",
         "patches",
         "bundle",
         "timeouts",
@@ -46,6 +47,8 @@ pub(super) static SPEC: Schema = Schema {
         ("nodes", "hosts"),
         ("machines", "hosts"),
         ("containerRuntime", "runtime"),
+        ("etcdBackups", "etcdSnapshots"),
+        ("etcdBackup", "etcdSnapshots"),
     ],
 };
 
@@ -153,7 +156,20 @@ pub(super) static ADDONS: Schema = Schema {
     synonyms: &[("metrics", "metricsServer")],
 };
 
-static ALL: [&Schema; 9] = [
+pub(super) static ETCD_SNAPSHOTS: Schema = Schema {
+    place: "spec.etcdSnapshots",
+    fields: &["schedule", "keep", "dir"],
+    synonyms: &[
+        ("cron", "schedule"),
+        ("onCalendar", "schedule"),
+        ("retention", "keep"),
+        ("folder", "dir"),
+        ("directory", "dir"),
+        ("path", "dir"),
+    ],
+};
+
+static ALL: [&Schema; 10] = [
     &METADATA,
     &SPEC,
     &NETWORKING,
@@ -163,6 +179,7 @@ static ALL: [&Schema; 9] = [
     &ADDONS,
     &CNI,
     &TIMEOUTS,
+    &ETCD_SNAPSHOTS,
 ];
 
 /// Fields of kubeadm's older versions: mapping, field and what to do instead.

@@ -4,6 +4,7 @@ mod defrag;
 mod members;
 mod restore;
 mod snapshot;
+mod to_host;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use slipway_engine::{EngineError, Fleet};
 use slipway_hosts::Host;
 use tokio::io::AsyncWriteExt;
 
-use super::{connect, host_of, look};
+use super::{connect, host_of, look, to_host};
 use crate::args::{EtcdSnapshotArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -26,6 +26,9 @@ const SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(args: EtcdSnapshotArgs, output: Output) -> Result<ExitCode, CliError> {
     let cluster = Cluster::find(&args.cluster).await?;
+    if args.to_host {
+        return to_host::run(&cluster, &args, output).await;
+    }
     let path = match &args.file {
         Some(path) => path.clone(),
         None => default_path(&cluster.spec.name),
@@ -77,15 +80,7 @@ async fn take(
     args: &EtcdSnapshotArgs,
     path: &Path,
 ) -> Result<(String, SnapshotFile), CliError> {
-    let (answering, facts) = look(fleet, cluster).await?;
-    let host = match &args.host {
-        Some(name) => {
-            cluster.chosen_hosts(std::slice::from_ref(name))?;
-            let found = fleet.host(name).map(Arc::clone);
-            found.ok_or_else(|| CliError::from(EngineError::Unreachable(fleet.unreachable())))?
-        }
-        None => follower(fleet, cluster, &facts).unwrap_or(answering),
-    };
+    let (host, facts) = choose(fleet, cluster, args).await?;
     let temporary = path.with_extension("slipway-part");
     let written = write(host.as_ref(), &temporary).await;
     let checked = written.and_then(|()| check(&temporary, &facts));
@@ -98,6 +93,24 @@ async fn take(
         let _ = std::fs::remove_file(&temporary);
     }
     Ok((host.name().to_string(), kept?))
+}
+
+/// Returns the host whose member gives the snapshot, and how all members are.
+pub(super) async fn choose(
+    fleet: &Fleet,
+    cluster: &Cluster,
+    args: &EtcdSnapshotArgs,
+) -> Result<(Arc<dyn Host>, Box<EtcdFacts>), CliError> {
+    let (answering, facts) = look(fleet, cluster).await?;
+    let host = match &args.host {
+        Some(name) => {
+            cluster.chosen_hosts(std::slice::from_ref(name))?;
+            let found = fleet.host(name).map(Arc::clone);
+            found.ok_or_else(|| CliError::from(EngineError::Unreachable(fleet.unreachable())))?
+        }
+        None => follower(fleet, cluster, &facts).unwrap_or(answering),
+    };
+    Ok((host, facts))
 }
 
 /// Returns the host of a healthy member that does not lead: the leader has enough to do.
