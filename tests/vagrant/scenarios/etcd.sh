@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Story: etcd is looked after. Its members are shown, a snapshot is taken and
 # checked, what was lost since is brought back on the same host object by object,
-# and its database gives back what it does not need.
+# its database gives back what it does not need, and the host takes snapshots by
+# itself, keeps the newest and stops when it is told to.
 #
 # Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
 set -euo pipefail
@@ -132,7 +133,83 @@ dead_member_is_told() {
     on cp-1 sh -c 'mv /root/etcd.yaml /etc/kubernetes/manifests/'
     eventually 90 prints 'etcd is healthy' etcd members
 }
-reset_leaves_nothing() { "$slipway" reset -f "$file" --all -y; host_is_clean cp-1; host_is_clean w-1; }
+kept=/var/lib/slipway/snapshots
+snapshots() { on cp-1 sh -c "ls $kept"; }
+schedule_is_set() {
+    sed -i 's|^spec:|spec:\n  etcdSnapshots: { schedule: yearly, keep: 2 }|' "$file"
+    "$slipway" apply -f "$file" --bundle "$bundle" -y
+    prints '^active' on cp-1 systemctl is-active slipway-etcd-snapshot.timer
+    prints '^enabled' on cp-1 systemctl is-enabled slipway-etcd-snapshot.timer
+    prints '-01-01 00:00:00' on cp-1 systemctl list-timers --no-pager slipway-etcd-snapshot.timer
+    fails on w-1 test -e /etc/systemd/system/slipway-etcd-snapshot.timer
+    prints '^No changes' "$slipway" plan -f "$file" --bundle "$bundle"
+}
+unit_takes_a_snapshot() {
+    on cp-1 systemctl start slipway-etcd-snapshot.service
+    on cp-1 journalctl --no-pager -u slipway-etcd-snapshot.service
+    prints '^700$' on cp-1 stat -c %a "$kept"
+    [ "$(snapshots | wc -l)" -eq 1 ]
+    local name
+    name=$(snapshots)
+    prints "^$lab-[0-9]{8}-[0-9]{6}\.db$" echo "$name"
+    prints '^600$' on cp-1 stat -c %a "$kept/$name"
+    # Whole, and what a restore takes.
+    on cp-1 cat "$kept/$name" >"$work/scheduled.db"
+    local status=0
+    etcd restore "$work/scheduled.db" --bundle "$bundle" --dry-run >"$work/plan" || status=$?
+    cat "$work/plan"
+    [ "$status" -eq 2 ] && grep -qE 'restore etcd to revision [0-9]+' "$work/plan"
+}
+oldest_is_deleted() {
+    local first
+    first=$(snapshots)
+    on cp-1 sh -c "touch $kept/mine.db"
+    on cp-1 systemctl start slipway-etcd-snapshot.service
+    sleep 1
+    etcd snapshot --to-host -o json >"$work/kept.json"
+    jq -e '.deleted | length == 1' "$work/kept.json"
+    on cp-1 sha256sum "$(jq -r .file "$work/kept.json")" | grep -q "$(jq -r .sha256 "$work/kept.json")"
+    snapshots
+    [ "$(snapshots | wc -l)" -eq 3 ]
+    fails on cp-1 test -e "$kept/$first"
+    on cp-1 rm "$kept/mine.db"
+}
+failed_snapshot_deletes_nothing() {
+    local before
+    before=$(snapshots)
+    on cp-1 sh -c 'mv /etc/kubernetes/manifests/etcd.yaml /root/'
+    eventually 60 refuses 1 "could not connect to etcd" etcd members
+    fails on cp-1 systemctl start slipway-etcd-snapshot.service
+    on cp-1 sh -c 'mv /root/etcd.yaml /etc/kubernetes/manifests/'
+    eventually 90 prints 'etcd is healthy' etcd members
+    [ "$(snapshots)" = "$before" ]
+    [ -z "$(on cp-1 find "$kept" -name '*.part')" ]
+    on cp-1 systemctl reset-failed slipway-etcd-snapshot.service
+}
+schedule_is_taken_away() {
+    local before
+    before=$(snapshots)
+    sed -i '/^  etcdSnapshots:/d' "$file"
+    eventually 60 nodes_ready 2
+    "$slipway" apply -f "$file" --bundle "$bundle" -y
+    no_timer_is_left
+    [ "$(snapshots)" = "$before" ]
+    prints '^No changes' "$slipway" plan -f "$file" --bundle "$bundle"
+}
+no_timer_is_left() {
+    on cp-1 sh -ec 'for p in /etc/systemd/system/slipway-etcd-snapshot.* /etc/systemd/system/timers.target.wants/slipway-* \
+        /var/lib/systemd/timers/stamp-slipway-* /usr/local/bin/slipway; do if [ -e "$p" ]; then echo "$p is there"; exit 1; fi; done
+        if systemctl list-units --all --no-legend | grep slipway-etcd; then exit 1; fi'
+}
+reset_leaves_nothing() {
+    schedule_is_set
+    "$slipway" reset -f "$file" --all -y
+    host_is_clean cp-1
+    host_is_clean w-1
+    no_timer_is_left
+    # They are the user's.
+    [ "$(snapshots | wc -l)" -eq 2 ]
+}
 
 if subtest "bare hosts boot" hosts_up 1; then
     if subtest "init brings the cluster up" init; then
@@ -160,7 +237,13 @@ if subtest "bare hosts boot" hosts_up 1; then
         subtest "defrag wins space" defrag_wins_space || true
         subtest "defrag has nothing left to do" defrag_has_nothing_left_to_do || true
         subtest "a dead member is told" dead_member_is_told || true
-        subtest "reset leaves nothing" reset_leaves_nothing || true
+        if subtest "a schedule in the file makes a timer" schedule_is_set; then
+            subtest "its unit takes a snapshot that a restore takes" unit_takes_a_snapshot || true
+            subtest "the oldest is deleted, and nothing else" oldest_is_deleted || true
+            subtest "a snapshot that fails deletes nothing" failed_snapshot_deletes_nothing || true
+            subtest "without the schedule the timer is gone, snapshots stay" schedule_is_taken_away || true
+        fi
+        subtest "reset leaves nothing but snapshots" reset_leaves_nothing || true
     fi
     subtest "nothing left the lab" nothing_escaped || true
 fi
