@@ -280,6 +280,9 @@ pub struct ExistingCluster {
     /// The user's files that Slipway brought here, as absolute paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placed_files: Vec<String>,
+    /// The recovery that makes this host's member of etcd a cluster of one, where one goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_recovery: Option<String>,
     /// Whether a timer takes snapshots of etcd here.
     #[serde(default)]
     pub snapshot_timer: bool,

@@ -68,6 +68,10 @@ pub const ETCD_STATE_DIR: &str = "/var/lib/slipway/etcd";
 pub const HELD_DIR: &str = "/var/lib/slipway/etcd/held";
 /// Which restore etcd's data on this host comes from.
 pub const RESTORED_MARKER: &str = "/var/lib/slipway/etcd/restored";
+/// Names the recovery that makes this host's member of etcd a cluster of one, while it goes on.
+pub const RECOVERING_MARKER: &str = "/var/lib/slipway/etcd/recovering";
+/// Which recovery etcd's data on this host comes from.
+pub const RECOVERED_MARKER: &str = "/var/lib/slipway/etcd/recovered";
 /// etcdutl, while a restore goes on.
 pub const ETCDUTL_DIR: &str = "/var/lib/slipway/etcd/bin";
 /// Snapshots of etcd that a host takes by itself; they outlive `reset`.

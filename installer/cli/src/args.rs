@@ -296,6 +296,8 @@ pub(crate) enum EtcdCommand {
     Defrag(EtcdDefragArgs),
     /// Make the whole cluster's etcd anew from a snapshot: what was written since is gone.
     Restore(EtcdRestoreArgs),
+    /// After most members were lost for good: make a survivor a cluster of one, with its data.
+    Recover(EtcdRecoverArgs),
 }
 
 #[derive(Debug, Args)]
@@ -322,6 +324,21 @@ pub(crate) struct EtcdRestoreArgs {
     /// The snapshot.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Do not ask before anything changes.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdRecoverArgs {
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Go on with the member on this host; by default with the one that has most.
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<HostName>,
     /// Do not ask before anything changes.
     #[arg(short, long)]
     pub yes: bool,

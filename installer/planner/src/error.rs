@@ -149,6 +149,40 @@ pub enum PlanError {
         /// How many have a vote.
         voters: usize,
     },
+    /// etcd has its quorum, or has it again once its members reach each other.
+    #[error(
+        "etcd is not lost: {answering} of {voters} members answer, {healthy} are healthy, and the quorum is {quorum}"
+    )]
+    EtcdHasQuorum {
+        /// How many answer.
+        answering: usize,
+        /// How many are healthy.
+        healthy: usize,
+        /// How many have a vote.
+        voters: usize,
+        /// How many must be healthy.
+        quorum: usize,
+    },
+    /// A member answers whose host was not reached: nobody could stop it.
+    #[error(
+        "etcd member {member} answers, and its host was not reached: it would go on beside the recovered one"
+    )]
+    EtcdMemberAlive {
+        /// The member.
+        member: String,
+    },
+    /// No member that could go on answers.
+    #[error("no etcd member answers on {}", host.as_ref().map_or("any control-plane host", |host| host.as_str()))]
+    NoEtcdSurvivor {
+        /// The host that was chosen, if one was.
+        host: Option<HostName>,
+    },
+    /// A recovery was begun with another host.
+    #[error("a recovery was begun with {host} and was cut off")]
+    RecoveryUnderWay {
+        /// The host.
+        host: HostName,
+    },
     /// Somebody else runs the cluster's etcd.
     #[error("somebody else runs the cluster's etcd")]
     ExternalEtcd,
@@ -216,6 +250,24 @@ impl PlanError {
             Self::EtcdUnhealthy { .. } => Some(
                 "`slipway etcd members` shows which is not and why; mend it first".to_owned(),
             ),
+            Self::EtcdHasQuorum { healthy, quorum, .. } if healthy < quorum => Some(
+                "most members run: mend what keeps them from each other, TCP port 2380 between their hosts first"
+                    .to_owned(),
+            ),
+            Self::EtcdHasQuorum { .. } => Some(
+                "`slipway etcd members` shows which member is not well; a lost one is replaced while the others go on"
+                    .to_owned(),
+            ),
+            Self::EtcdMemberAlive { .. } => Some(
+                "mend the connection to its host, or stop it there for good".to_owned(),
+            ),
+            Self::NoEtcdSurvivor { .. } => Some(
+                "start etcd on a host whose data is whole (`crictl ps -a --name etcd` and `crictl logs ID` show why it does not run); where there is none, `slipway etcd restore` makes etcd anew from a snapshot"
+                    .to_owned(),
+            ),
+            Self::RecoveryUnderWay { host } => Some(format!(
+                "go on with it: the same command without `--host`, or with `--host {host}`"
+            )),
             Self::ExternalEtcd => {
                 Some("look after it with the tools that it was made with".to_owned())
             }

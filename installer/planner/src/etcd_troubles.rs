@@ -23,7 +23,7 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
                 "etcd has no quorum: {healthy} of {voters} members are healthy, {} must be",
                 votes.quorum()
             ),
-            "bring a member's host back; while one member's data is whole nothing is lost",
+            "bring a member's host back: nothing is lost then; `slipway etcd recover` is for hosts that are lost for good",
         );
     }
     for alarm in &facts.alarms {

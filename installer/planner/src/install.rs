@@ -7,7 +7,7 @@ use slipway_api::step::{
     SetSysctls, UnpackArchive, WriteFile,
 };
 use slipway_api::{
-    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, ClusterSpec, HostFile, HostName,
+    Artifact, CNI_PLUGINS_VERSION, CONTAINERD_VERSION, ClusterSpec, HostFacts, HostFile, HostName,
     ImageReference, Phase, RUNC_VERSION, Role, Step, StepId, paths,
 };
 use slipway_templates::{
@@ -201,16 +201,23 @@ pub(crate) fn add_images(
 
 /// Returns the socket of the runtime that this host uses.
 pub(crate) fn runtime_socket(input: &HostInput<'_>) -> String {
-    match adopted_socket(input) {
-        Some(socket) => socket,
-        None => input.spec.runtime.socket.to_string_lossy().into_owned(),
-    }
+    socket_of(input.spec, input.facts)
+}
+
+/// Returns the socket of the runtime that a host with these facts uses.
+pub(crate) fn socket_of(spec: &ClusterSpec, facts: &HostFacts) -> String {
+    let own = || spec.runtime.socket.to_string_lossy().into_owned();
+    socket_adopted(spec, facts).unwrap_or_else(own)
 }
 
 /// Returns the socket of a runtime that was there before Slipway and is kept.
 fn adopted_socket(input: &HostInput<'_>) -> Option<String> {
-    let runtime = input.facts.runtime.as_ref()?;
-    (input.spec.runtime.adopt && !runtime.is_ours).then(|| runtime.socket.clone())
+    socket_adopted(input.spec, input.facts)
+}
+
+fn socket_adopted(spec: &ClusterSpec, facts: &HostFacts) -> Option<String> {
+    let runtime = facts.runtime.as_ref()?;
+    (spec.runtime.adopt && !runtime.is_ours).then(|| runtime.socket.clone())
 }
 
 /// Adds the kernel modules and sysctls that Kubernetes needs, now and at every boot.

@@ -51,6 +51,9 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
         node_name: node_name(root),
         // The steps that touch them say why they cannot be read.
         placed_files: PlacedFiles::load(root).map_or_else(|_| Vec::new(), PlacedFiles::into_paths),
+        etcd_recovery: std::fs::read_to_string(under(root, paths::RECOVERING_MARKER))
+            .ok()
+            .map(|id| id.trim().to_owned()),
         snapshot_timer: under(root, paths::SNAPSHOT_TIMER).exists(),
         has_signed_serving: authority.as_deref().is_some_and(|ca| {
             let path = under(root, paths::KUBELET_PKI_DIR).join("kubelet.crt");

@@ -9,6 +9,7 @@ mod endpoint;
 mod etcd;
 mod etcd_leftovers;
 mod etcd_manifest;
+mod etcd_recovery;
 mod etcd_removal;
 mod etcd_restore;
 mod etcd_upkeep;
@@ -81,6 +82,8 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::HoldStaticPods(step) => held_pods::check_held(step, context).await,
         Step::ReleaseStaticPods(step) => held_pods::check_released(step, context).await,
         Step::RestoreEtcd(step) => etcd_restore::check_restored(step, context),
+        Step::SetEtcdAside(step) => etcd_recovery::check_aside(step, context),
+        Step::RecoverEtcd(step) => etcd_recovery::check_recovered(step, context),
         Step::DrainNode(step) => cluster::check_drained(step, context).await,
         Step::DeleteNode(step) => cluster::check_deleted(step, context).await,
         Step::StopUnit(step) => units::check_stopped(step).await,
@@ -147,6 +150,8 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::HoldStaticPods(step) => held_pods::apply_held(step, context).await,
         Step::ReleaseStaticPods(step) => held_pods::apply_released(step, context).await,
         Step::RestoreEtcd(step) => etcd_restore::apply_restored(step, context).await,
+        Step::SetEtcdAside(step) => etcd_recovery::apply_aside(step, context),
+        Step::RecoverEtcd(step) => etcd_recovery::apply_recovered(step, context).await,
         Step::DrainNode(step) => cluster::apply_drain(step, context).await,
         Step::DeleteNode(step) => cluster::apply_delete(step, context).await,
         Step::StopUnit(step) => units::apply_stop(step).await,

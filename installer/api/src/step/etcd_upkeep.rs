@@ -61,3 +61,30 @@ pub struct RestoreEtcd {
     /// etcd's data folder.
     pub data_dir: String,
 }
+
+/// Moves a member's data aside, while etcd does not run: it must not go on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetEtcdAside {
+    /// Names the recovery: the data is kept under it.
+    pub recovery: String,
+    /// etcd's data folder.
+    pub data_dir: String,
+}
+
+/// Makes a member a cluster of one that keeps its data, of which a copy is kept beside
+/// it. etcd does not run before, nor after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoverEtcd {
+    /// Names this recovery: the copy is kept under it, and one that was cut off goes on.
+    pub recovery: String,
+    /// The member's name.
+    pub member: String,
+    /// etcd's data folder.
+    pub data_dir: String,
+    /// The runtime's socket.
+    pub socket: String,
+    /// How long etcd may take to start, in seconds.
+    pub timeout_seconds: u64,
+}

@@ -19,7 +19,9 @@ pub use cluster::{
     WaitFor,
 };
 pub use etcd::{EtcdPeer, JoinEtcd, RemoveEtcdMember};
-pub use etcd_upkeep::{DefragmentEtcd, HoldStaticPods, ReleaseStaticPods, RestoreEtcd};
+pub use etcd_upkeep::{
+    DefragmentEtcd, HoldStaticPods, RecoverEtcd, ReleaseStaticPods, RestoreEtcd, SetEtcdAside,
+};
 pub use files::{
     EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, PlaceFile, PublicFile, RememberPaths,
     UnpackArchive, WithdrawFile, WriteFile,
@@ -103,6 +105,10 @@ pub enum Step {
     ReleaseStaticPods(ReleaseStaticPods),
     /// See [`RestoreEtcd`].
     RestoreEtcd(RestoreEtcd),
+    /// See [`SetEtcdAside`].
+    SetEtcdAside(SetEtcdAside),
+    /// See [`RecoverEtcd`].
+    RecoverEtcd(RecoverEtcd),
     /// See [`DrainNode`].
     DrainNode(DrainNode),
     /// See [`DeleteNode`].
@@ -168,6 +174,8 @@ impl Step {
             | Self::DefragmentEtcd(_)
             | Self::HoldStaticPods(_)
             | Self::ReleaseStaticPods(_)
+            | Self::SetEtcdAside(_)
+            | Self::RecoverEtcd(_)
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
@@ -228,6 +236,8 @@ impl Step {
             | Self::DefragmentEtcd(_)
             | Self::HoldStaticPods(_)
             | Self::ReleaseStaticPods(_)
+            | Self::SetEtcdAside(_)
+            | Self::RecoverEtcd(_)
             | Self::RestoreEtcd(_)
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
@@ -323,6 +333,14 @@ impl Step {
                     step.revision
                 )
             }
+            Self::SetEtcdAside(step) => format!(
+                "move etcd's data aside into {}/before-{}",
+                step.data_dir, step.recovery
+            ),
+            Self::RecoverEtcd(step) => format!(
+                "make etcd member {} a cluster of one, a copy of its data kept in {}/before-{}",
+                step.member, step.data_dir, step.recovery
+            ),
             Self::DrainNode(step) => format!("cordon and drain node {}", step.node_name),
             Self::DeleteNode(step) => format!("delete node {}", step.node_name),
             Self::StopUnit(step) => format!("stop and disable {}", step.unit),

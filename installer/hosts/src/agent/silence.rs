@@ -78,6 +78,11 @@ fn step_limit(step: &Step) -> Duration {
         let bound = Duration::from_secs(step.timeout_seconds);
         return bound.saturating_mul(2).saturating_add(MARGIN);
     }
+    if let Step::RecoverEtcd(step) = step {
+        // It is stopped, its data is copied, it starts and is stopped again.
+        let bound = Duration::from_secs(step.timeout_seconds);
+        return bound.saturating_mul(3).saturating_add(IMPORT);
+    }
     if let Step::HoldStaticPods(HoldStaticPods {
         timeout_seconds, ..
     })

@@ -144,6 +144,8 @@ fn written(step: &Step) -> Vec<String> {
             step.data_dir.clone(),
         ],
         Step::RestoreEtcd(step) => vec![step.data_dir.clone()],
+        Step::SetEtcdAside(step) => vec![step.data_dir.clone()],
+        Step::RecoverEtcd(step) => vec![step.data_dir.clone(), paths::RECOVERED_MARKER.to_owned()],
         Step::HoldStaticPods(_) => vec![paths::HELD_DIR.to_owned()],
         Step::EnsureAuthority(step) => pair(certificate(&step.name)).to_vec(),
         Step::EnsureCertificate(step) => pair(certificate(&step.name)).to_vec(),

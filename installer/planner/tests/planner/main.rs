@@ -19,11 +19,14 @@ mod plans;
 #[cfg(test)]
 mod preflight;
 #[cfg(test)]
+mod recoveries;
+#[cfg(test)]
 mod removals;
 #[cfg(test)]
 mod restores;
 #[cfg(test)]
 mod scheduled_snapshots;
+#[cfg(test)]
 mod static_pods;
 #[cfg(test)]
 mod support;

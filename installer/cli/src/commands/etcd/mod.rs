@@ -2,6 +2,7 @@
 
 mod defrag;
 mod members;
+mod recover;
 mod restore;
 mod snapshot;
 mod to_host;
@@ -25,6 +26,7 @@ pub(crate) async fn run(command: EtcdCommand, output: Output) -> Result<ExitCode
         EtcdCommand::Snapshot(args) => snapshot::run(args, output).await,
         EtcdCommand::Defrag(args) => defrag::run(args, output).await,
         EtcdCommand::Restore(args) => restore::run(args, output).await,
+        EtcdCommand::Recover(args) => recover::run(args, output).await,
     }
 }
 

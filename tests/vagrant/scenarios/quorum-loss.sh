@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Story: of three control-plane hosts two are lost for good, and etcd with them. The one
+# that is left becomes a cluster of one: everything that was written is there.
+#
+# Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+source tests/lib.sh
+source tests/lab.sh
+
+three_hosts_up() {
+    "$slipway" lab up --name "$lab" --control-planes 3 --workers 0 --kubernetes-version "$version" --hosts-only
+}
+recover() { "$slipway" etcd recover -f "$file" "$@"; }
+inventory() { kubectl get configmaps -A -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.uid} {.data}{"\n"}{end}' | sort; }
+objects_are_made() {
+    kubectl create namespace harbour
+    local number
+    for number in $(seq 1 40); do
+        echo "---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: ship-$number, namespace: harbour }
+data: { cargo: \"crate $number\" }"
+    done | on cp-1 kubectl --kubeconfig /etc/kubernetes/admin.conf apply -f -
+    inventory | grep '^harbour/ship-' >"$work/before"
+    [ "$(wc -l <"$work/before")" -eq 40 ]
+}
+quorum_that_holds_is_left_alone() {
+    refuses 64 '3 of 3 members answer, 3 are healthy, and the quorum is 2' recover --dry-run
+    podman kill "slipway-$lab-cp-3"
+    eventually 60 refuses 64 '2 of 3 members answer, 2 are healthy, and the quorum is 2' recover -y
+}
+second_is_lost() {
+    podman kill "slipway-$lab-cp-2"
+    eventually 60 fails kubectl --request-timeout=5s get --raw /readyz
+    refuses 1 'etcd has no quorum' status_of_members
+}
+status_of_members() { "$slipway" etcd members -f "$file" && return 0 || return 1; }
+plan_is_shown() {
+    local status=0
+    recover --dry-run >"$work/plan" 2>&1 || status=$?
+    cat "$work/plan"
+    [ "$status" -eq 2 ]
+    grep -qE '1 of 3 members answer, 2 are needed\. The one on cp-1 goes on: raft index [0-9]+, revision [0-9]+' "$work/plan"
+    grep -qE 'cp-1 +stop kube-apiserver, etcd' "$work/plan"
+    grep -qE 'cp-1 +make etcd member cp-1 a cluster of one, a copy of its data kept in /var/lib/etcd/before-' "$work/plan"
+    fails grep -q 'cp-2 ' "$work/plan"
+    on cp-1 test -e /etc/kubernetes/manifests/etcd.yaml
+}
+recovery_asks() { refuses 64 'nobody can be asked' recover; }
+lost_one_is_no_survivor() { refuses 64 'no etcd member answers on cp-2' recover --host cp-2 -y; }
+# Cut off while etcd starts alone: the flag must not stay, and the same command goes on.
+cut_off_recovery_goes_on() {
+    recover -y >"$work/cut" 2>&1 &
+    local run=$!
+    eventually 120 on cp-1 grep -q force-new-cluster /etc/kubernetes/manifests/etcd.yaml
+    kill -9 "$run"
+    wait "$run" || true
+    # The agent finishes its step; another attempt waits for the host.
+    eventually 120 recover -y
+    [ "$(on cp-1 sh -c 'ls -d /var/lib/etcd/before-* | wc -l')" -eq 1 ]
+}
+one_member_is_left() {
+    "$slipway" etcd members -f "$file" -o json >"$work/members.json" || true
+    jq -e '.members | length == 1' "$work/members.json"
+    jq -e '.members[0].member.name == "cp-1" and .members[0].failure == null' "$work/members.json"
+}
+flag_is_gone() {
+    fails on cp-1 grep -rq force-new-cluster /etc/kubernetes/manifests /var/lib/slipway/etcd
+    fails on cp-1 pgrep -f force-new-cluster
+    fails on cp-1 test -e /var/lib/slipway/etcd/recovering
+    on cp-1 sh -c 'ls /var/lib/etcd/before-*/member/snap/db'
+}
+everything_is_there() {
+    inventory | grep '^harbour/ship-' >"$work/after"
+    diff "$work/before" "$work/after"
+}
+writes_work() {
+    kubectl -n harbour create configmap afterwards --from-literal=at=last
+    kubectl -n harbour patch configmap ship-1 --type merge -p '{"data":{"cargo":"none"}}'
+    prints none kubectl -n harbour get configmap ship-1 -o 'jsonpath={.data.cargo}'
+}
+nothing_more_to_recover() { refuses 64 '1 of 1 members answer, 1 are healthy' recover -y; }
+restart_keeps_it() {
+    on cp-1 sh -c 'crictl stop "$(crictl ps --name "^etcd$" -q)"'
+    eventually 90 one_member_is_left
+    eventually 60 everything_but_the_patched_is_there
+}
+everything_but_the_patched_is_there() { [ "$(inventory | grep -c '^harbour/')" -ge 41 ]; }
+
+if subtest "three bare hosts boot" three_hosts_up; then
+    if subtest "init brings up three control-plane nodes" init; then
+        subtest "three nodes are Ready" eventually 60 nodes_ready 3 || true
+        subtest "objects are made and counted" objects_are_made || true
+        subtest "a quorum that holds is left alone, with one member lost too" quorum_that_holds_is_left_alone || true
+        if subtest "the second is lost: nobody answers" second_is_lost; then
+            subtest "the plan is shown with the numbers, nothing is touched" plan_is_shown || true
+            subtest "recovery asks first" recovery_asks || true
+            subtest "a lost member is no survivor" lost_one_is_no_survivor || true
+            if subtest "a recovery that is cut off goes on" cut_off_recovery_goes_on; then
+                subtest "one member is left" eventually 60 one_member_is_left || true
+                subtest "the flag is gone, the old data is kept" flag_is_gone || true
+                subtest "every object that was counted is there" eventually 60 everything_is_there || true
+                subtest "writes work" writes_work || true
+                subtest "there is nothing more to recover" nothing_more_to_recover || true
+                subtest "it stays so after a restart" restart_keeps_it || true
+            fi
+        fi
+    fi
+    subtest "nothing left the lab" nothing_escaped || true
+fi
+subtest "lab down leaves nothing" lab_down_leaves_nothing || true
