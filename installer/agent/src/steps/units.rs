@@ -141,7 +141,7 @@ pub(crate) async fn is_active(unit: &str) -> bool {
 }
 
 /// What is asked of systemd about a unit.
-const PROPERTIES: &str = "--property=ActiveState,UnitFileState,FragmentPath,NeedDaemonReload,InvocationID,ExecMainStartTimestampMonotonic";
+const PROPERTIES: &str = "--property=ActiveState,UnitFileState,FragmentPath,NeedDaemonReload,InvocationID,ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic";
 
 async fn show(unit: &str) -> Result<BTreeMap<String, String>, AgentError> {
     let text = command::run("systemctl", &["show", PROPERTIES, unit]).await?;
@@ -151,14 +151,31 @@ async fn show(unit: &str) -> Result<BTreeMap<String, String>, AgentError> {
         .collect())
 }
 
-/// Returns when the unit's main process started; none where it never did.
+/// Returns when the unit's main process started, or when a unit without one, such as a
+/// timer, became active; none where it never did.
 ///
 /// systemd gives monotonic microseconds; the offset between the two clocks of
 /// this moment turns them into a time that a file's can be compared with.
 fn started_at(unit: &BTreeMap<String, String>) -> Option<SystemTime> {
-    let started: u64 = unit.get("ExecMainStartTimestampMonotonic")?.parse().ok()?;
+    let process = unit.get("ExecMainStartTimestampMonotonic");
+    let started = process.or_else(|| unit.get("ActiveEnterTimestampMonotonic"))?;
+    let started: u64 = started.parse().ok()?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32);
     let ago = now.checked_sub(Duration::from_micros(started))?;
     SystemTime::now().checked_sub(ago)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_has_no_process_and_has_started_all_the_same() {
+        let property = |key: &str| (key.to_owned(), "1".to_owned());
+        let timer = [property("ActiveEnterTimestampMonotonic")].into();
+        assert!(started_at(&timer).is_some());
+        let neither = [property("InvocationID")].into();
+        assert!(started_at(&neither).is_none());
+    }
 }
