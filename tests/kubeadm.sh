@@ -14,6 +14,30 @@ bring_kubeadm() {
     done
 }
 
+# Packs what an administrator installs by hand before kubeadm. Usage: pack_a_node HOST
+pack_a_node() {
+    on "$1" tar -C / -cf - usr/local/bin opt/cni/bin etc/containerd etc/systemd/system/kubelet.service \
+        etc/systemd/system/kubelet.service.d etc/systemd/system/containerd.service etc/sysctl.d etc/modules-load.d >"$work/node.tar"
+}
+# Lists the images that a node or, with `all`, a control-plane node runs.
+image_layouts() {
+    local name
+    for name in registry.k8s.io/pause registry.k8s.io/kube-proxy ghcr.io/flannel-io/flannel ghcr.io/flannel-io/flannel-cni-plugin \
+        ${1:+registry.k8s.io/etcd registry.k8s.io/kube-apiserver registry.k8s.io/kube-controller-manager registry.k8s.io/kube-scheduler registry.k8s.io/coredns/coredns}; do
+        find "$mirror/images/$name" -mindepth 1 -maxdepth 1 -type d
+    done
+}
+# Makes a bare host one that kubeadm can work on. Usage: install_by_hand HOST [all]
+install_by_hand() {
+    local host=$1 layout
+    on "$host" tar -C / -xf - <"$work/node.tar"
+    bring_kubeadm "$host"
+    on "$host" sh -ec 'systemctl daemon-reload; sysctl -q --system; systemctl enable --now containerd; systemctl enable kubelet'
+    eventually 20 on "$host" ctr version
+    for layout in $(image_layouts "${2:-}"); do
+        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
+    done
+}
 # Keeps flannel as Slipway installed it, to be installed by hand with kubectl.
 save_flannel() {
     kubectl get -o json namespace/kube-flannel clusterrole/flannel clusterrolebinding/flannel >"$work/cluster.json"

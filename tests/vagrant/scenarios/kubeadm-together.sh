@@ -16,28 +16,6 @@ two_of_three_hosts() {
     "$slipway" init -f "$work/two.yaml" --bundle "$bundle" -y
     eventually 60 nodes_ready 2
 }
-# What an administrator installs by hand before kubeadm, taken from a node.
-pack_a_node() {
-    on w-1 tar -C / -cf - usr/local/bin opt/cni/bin etc/containerd etc/systemd/system/kubelet.service \
-        etc/systemd/system/kubelet.service.d etc/systemd/system/containerd.service etc/sysctl.d etc/modules-load.d >"$work/node.tar"
-}
-image_layouts() { # the images that a node or, with `all`, a control-plane node runs
-    local name
-    for name in registry.k8s.io/pause registry.k8s.io/kube-proxy ghcr.io/flannel-io/flannel ghcr.io/flannel-io/flannel-cni-plugin \
-        ${1:+registry.k8s.io/etcd registry.k8s.io/kube-apiserver registry.k8s.io/kube-controller-manager registry.k8s.io/kube-scheduler registry.k8s.io/coredns/coredns}; do
-        find "$mirror/images/$name" -mindepth 1 -maxdepth 1 -type d
-    done
-}
-install_by_hand() { # HOST [all]
-    local host=$1 layout
-    on "$host" tar -C / -xf - <"$work/node.tar"
-    bring_kubeadm "$host"
-    on "$host" sh -ec 'systemctl daemon-reload; sysctl -q --system; systemctl enable --now containerd; systemctl enable kubelet'
-    eventually 20 on "$host" ctr version
-    for layout in $(image_layouts "${2:-}"); do
-        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
-    done
-}
 kubeadm_joins_our_cluster() {
     install_by_hand w-2
     kubeadm_join w-2
@@ -88,7 +66,7 @@ our_join_adds_a_worker() {
 }
 
 if subtest "three bare hosts boot" hosts_up 2 && subtest "two of them become a cluster" two_of_three_hosts; then
-    subtest "a node's programs are packed" pack_a_node || true
+    subtest "a node's programs are packed" pack_a_node w-1 || true
     subtest "the third host joins with kubeadm's printed command" kubeadm_joins_our_cluster || true
     subtest "apply takes the joined node into the file" joined_node_is_taken_into_the_file || true
     subtest "kubeadm reset of a node is seen" kubeadm_reset_of_a_node || true
