@@ -283,6 +283,9 @@ pub struct ExistingCluster {
     /// The recovery that makes this host's member of etcd a cluster of one, where one goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etcd_recovery: Option<String>,
+    /// Whether a balancer between this host and the API servers is installed.
+    #[serde(default)]
+    pub balancer: bool,
     /// Whether a timer takes snapshots of etcd here.
     #[serde(default)]
     pub snapshot_timer: bool,

@@ -86,6 +86,8 @@ pub const MODULES_FILE: &str = "/etc/modules-load.d/slipway-kubernetes.conf";
 pub const SYSCTL_FILE: &str = "/etc/sysctl.d/99-slipway-kubernetes.conf";
 /// The node-local balancer's folder.
 pub const APISERVER_PROXY_DIR: &str = "/var/lib/slipway/apiserver-proxy";
+/// The unit of the node-local balancer.
+pub const APISERVER_PROXY_UNIT: &str = "/etc/systemd/system/slipway-apiserver-proxy.service";
 /// The API servers that the node-local balancer begins with.
 pub const APISERVER_PROXY_SEEDS: &str = "/var/lib/slipway/apiserver-proxy/seeds.json";
 /// The API servers that it learned of.

@@ -2,17 +2,20 @@
 
 use std::net::SocketAddr;
 
-use slipway_api::step::{EnsureUnit, InstallSlipway, WriteFile};
+use slipway_api::step::{
+    EnsureUnit, ForgetUnits, InstallSlipway, RemoveFiles, StopUnit, WriteFile,
+};
 use slipway_api::{BalancerSeeds, ClusterSpec, Phase, Role, Step, StepId, paths};
 use slipway_templates::ApiserverProxyUnit;
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
+use crate::footprint::everything;
 use crate::names::API_PORT;
 use crate::plan_cluster::HostInput;
 
 /// The balancer's unit.
-pub(crate) const BALANCER_UNIT: &str = "slipway-apiserver-proxy.service";
+const BALANCER_UNIT: &str = "slipway-apiserver-proxy.service";
 
 /// Where it listens: the address in the worker's kubeconfigs.
 const LISTEN: SocketAddr = SocketAddr::new(
@@ -61,12 +64,8 @@ pub(crate) fn add_balancer(
         what: BALANCER_UNIT,
         source,
     })?;
-    let unit_path = format!("{}/{BALANCER_UNIT}", paths::UNIT_DIR);
-    let written = add(Step::WriteFile(WriteFile::new(
-        unit_path.clone(),
-        0o644,
-        unit,
-    )));
+    let unit_path = paths::APISERVER_PROXY_UNIT.to_owned();
+    let written = add(Step::WriteFile(WriteFile::new(&unit_path, 0o644, unit)));
     let unit = Step::EnsureUnit(EnsureUnit {
         unit: BALANCER_UNIT.to_owned(),
         files: vec![paths::APISERVER_PROXY_SEEDS.to_owned(), program, unit_path],
@@ -79,4 +78,61 @@ pub(crate) fn add_balancer(
         &[],
         &after,
     )))
+}
+
+/// Takes a balancer away that workers need no more, once nothing on the host
+/// goes through it: after `needs`.
+pub(crate) fn add_balancer_removal(
+    builder: &mut PlanBuilder,
+    input: &HostInput<'_>,
+    needs: &[StepId],
+) {
+    if input.control_plane.is_balanced || !input.facts.existing.balancer {
+        return;
+    }
+    let mut before = needs.to_vec();
+    for step in removal() {
+        // systemd forgets the unit once its file is gone.
+        let after = match matches!(step, Step::ForgetUnits(_)) {
+            true => before.clone(),
+            false => Vec::new(),
+        };
+        let host = &input.host.name;
+        before = vec![builder.add_rerun(host, Phase::NodeReady, step, &before, &after)];
+    }
+}
+
+/// Returns what takes the balancer, what it knows and its program away, each
+/// after the other. Its unit's file goes last: it says that there is one.
+pub(crate) fn removal() -> Vec<Step> {
+    let files = |folder: &str, names: &[String]| {
+        Step::RemoveFiles(RemoveFiles {
+            folder: folder.to_owned(),
+            names: names.to_vec(),
+        })
+    };
+    let wanted = format!("multi-user.target.wants/{BALANCER_UNIT}");
+    vec![
+        Step::StopUnit(StopUnit {
+            unit: BALANCER_UNIT.to_owned(),
+        }),
+        everything(paths::APISERVER_PROXY_DIR),
+        files(paths::BIN_DIR, &["slipway".to_owned()]),
+        files(paths::UNIT_DIR, &[wanted, BALANCER_UNIT.to_owned()]),
+        Step::ForgetUnits(ForgetUnits {
+            units: vec![BALANCER_UNIT.to_owned()],
+        }),
+    ]
+}
+
+/// Returns what is remembered before: what is at the paths that are written.
+pub(crate) fn remembered() -> Vec<String> {
+    vec![
+        format!("{}/slipway", paths::BIN_DIR),
+        paths::APISERVER_PROXY_UNIT.to_owned(),
+        format!(
+            "{}/multi-user.target.wants/{BALANCER_UNIT}",
+            paths::UNIT_DIR
+        ),
+    ]
 }

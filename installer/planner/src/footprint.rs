@@ -5,7 +5,7 @@ use slipway_api::step::{
 };
 use slipway_api::{ClusterSpec, Etcd, HostSpec, Role, Step, paths};
 
-use crate::balancer::{BALANCER_UNIT, has_balancer};
+use crate::balancer::{self, has_balancer};
 use crate::plan_fixes::ROUTE_UNIT;
 use crate::{etcd_snapshots, own_files};
 
@@ -152,10 +152,13 @@ pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool
     let mut found: Vec<String> = FOLDERS.map(str::to_owned).to_vec();
     found.extend(own_files::remembered(host));
     found.extend(etcd_dir(spec, role).map(str::to_owned));
+    if has_balancer(spec, role) {
+        found.extend(balancer::remembered());
+    }
     if role == Role::ControlPlane && spec.etcd_snapshots.is_some() {
         found.extend(etcd_snapshots::remembered());
     }
-    let mut groups = vec![cni_plugins(), programs(spec, role), units(&["kubelet"])];
+    let mut groups = vec![cni_plugins(), programs(role), units(&["kubelet"])];
     if with_runtime {
         found.extend(RUNTIME_FOLDERS.map(str::to_owned));
         groups.extend([
@@ -175,13 +178,10 @@ pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool
 /// Returns the files and folders that Slipway put on a host of its own.
 pub(crate) fn installed_files(spec: &ClusterSpec, role: Role, with_runtime: bool) -> Vec<Step> {
     let mut names = vec!["kubelet", ROUTE_UNIT.trim_end_matches(".service")];
-    if has_balancer(spec, role) {
-        names.push(BALANCER_UNIT.trim_end_matches(".service"));
-    }
     let mut steps = vec![
         Step::RemoveFiles(cni_plugins()),
         empty_folders("/opt/cni"),
-        Step::RemoveFiles(programs(spec, role)),
+        Step::RemoveFiles(programs(role)),
     ];
     if with_runtime {
         names.push("containerd");
@@ -276,10 +276,9 @@ fn cni_plugins() -> RemoveFiles {
     files(paths::CNI_BIN_DIR, &CNI_PLUGINS)
 }
 
-fn programs(spec: &ClusterSpec, role: Role) -> RemoveFiles {
+fn programs(role: Role) -> RemoveFiles {
     match role {
         Role::ControlPlane => files(paths::BIN_DIR, &["kubelet", "kubeadm", "kubectl"]),
-        Role::Worker if has_balancer(spec, role) => files(paths::BIN_DIR, &["kubelet", "slipway"]),
         Role::Worker => files(paths::BIN_DIR, &["kubelet"]),
     }
 }

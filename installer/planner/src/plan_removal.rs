@@ -12,7 +12,7 @@ use slipway_api::{
 };
 
 use crate::PlanError;
-use crate::balancer::{BALANCER_UNIT, has_balancer};
+use crate::balancer::{self, has_balancer};
 use crate::builder::PlanBuilder;
 use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::departures::add_departures;
@@ -274,9 +274,9 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     steps.extend(placed.map(|path| own_files::withdrawal(path)));
     steps.extend(footprint::node_files(spec, host.role));
     steps.extend(footprint::network_files());
-    if has_balancer(spec, host.role) {
-        steps.push(stop(BALANCER_UNIT));
-        steps.push(footprint::everything(paths::APISERVER_PROXY_DIR));
+    // The file may have changed since: what is there goes, and what it says.
+    if existing.balancer || has_balancer(spec, host.role) {
+        steps.extend(balancer::removal());
     }
     if existing.snapshot_timer {
         steps.extend(etcd_snapshots::removal());
@@ -293,9 +293,6 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
         units.push(CONTAINERD_UNIT.to_owned());
     }
     units.push(ROUTE_UNIT.to_owned());
-    if has_balancer(spec, host.role) {
-        units.push(BALANCER_UNIT.to_owned());
-    }
     steps.push(Step::ForgetUnits(ForgetUnits { units }));
     steps.extend(footprint::node_marks());
     // The marker goes after everything that it answers for: until then the host

@@ -8,7 +8,7 @@ use slipway_api::{Cni, PatchTarget, Phase, Role, Sha256Digest, Step, StepId, pat
 use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig, named_paths};
 
 use crate::PlanError;
-use crate::balancer::add_balancer;
+use crate::balancer::{add_balancer, add_balancer_removal};
 use crate::builder::PlanBuilder;
 use crate::certificate_recipes::given_kubelet;
 use crate::control_plane::{COMPONENT_TIMEOUT, control_plane_taint};
@@ -55,6 +55,7 @@ pub(crate) fn add_worker(
     };
     let kubelet = add_kubelet(builder, input, &start)?;
     add_withdrawals(builder, input, std::slice::from_ref(&kubelet));
+    add_balancer_removal(builder, input, std::slice::from_ref(&kubelet));
 
     let node = input.host.node_name().to_owned();
     let wait = |condition| {

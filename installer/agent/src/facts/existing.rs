@@ -54,6 +54,7 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
         etcd_recovery: std::fs::read_to_string(under(root, paths::RECOVERING_MARKER))
             .ok()
             .map(|id| id.trim().to_owned()),
+        balancer: under(root, paths::APISERVER_PROXY_UNIT).exists(),
         snapshot_timer: under(root, paths::SNAPSHOT_TIMER).exists(),
         has_signed_serving: authority.as_deref().is_some_and(|ca| {
             let path = under(root, paths::KUBELET_PKI_DIR).join("kubelet.crt");

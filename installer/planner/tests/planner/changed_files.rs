@@ -130,3 +130,24 @@ fn a_file_that_would_cost_the_quorum_is_refused() {
     let error = planned(&spec, &running(), &gone, &members(&["cp-3"])).unwrap_err();
     assert!(matches!(error, PlanError::QuorumLoss { .. }), "{error}");
 }
+
+#[test]
+fn with_one_api_server_left_workers_lose_their_balancer_after_the_kubelet_s_restart() {
+    let (spec, gone) = without(&["cp-2", "cp-3"]);
+    let mut facts = running();
+    establish(&mut facts, "w-1");
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.balancer = true;
+    }
+    let plan = planned(&spec, &facts, &gone, &members(&[])).unwrap();
+    let stop = "w-1/node-ready/stop and disable slipway-apiserver-proxy.service";
+    assert!(before(&plan, stop).contains("w-1/kubelet-start/start kubelet.service"));
+    let unit = "w-1/node-ready/make systemd forget slipway-apiserver-proxy.service";
+    assert!(before(&plan, unit).contains(stop));
+    // Without one there is nothing to take away.
+    if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"w-1".parse().unwrap()) {
+        host.existing.balancer = false;
+    }
+    let plan = planned(&spec, &facts, &gone, &members(&[])).unwrap();
+    assert!(!plan.steps.iter().any(|step| step.id.as_str() == stop));
+}
