@@ -15,6 +15,11 @@ etcd() { # VERB ARGUMENT…
     shift
     "$slipway" etcd "$verb" -f "$file" "$@"
 }
+etcdctl() { # ARGUMENT…, in the member
+    kubectl -n kube-system exec etcd-cp-1 -- etcdctl --endpoints=https://127.0.0.1:2379 \
+        --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt \
+        --key=/etc/kubernetes/pki/etcd/server.key "$@"
+}
 members_are_shown() { prints 'etcd is healthy' etcd members; }
 members_as_json() {
     etcd members -o json >"$work/members.json"
@@ -110,11 +115,7 @@ holes_are_made() { # a hundred objects come and go, and etcd forgets them
         for _ in $(seq 1 5); do kubectl -n "wave-$number" annotate --overwrite configmap big "tide=$(head -c 100000 /dev/urandom | base64 -w0)" >/dev/null; done
         kubectl delete namespace "wave-$number" --timeout=60s
     done
-    on cp-1 sh -ec '
-        c=$(crictl ps --name etcd -q | head -1)
-        e="etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key"
-        r=$(crictl exec $c $e endpoint status --write-out=json | sed "s/.*\"revision\":\([0-9]*\).*/\1/")
-        crictl exec $c $e compaction --physical $r' || true
+    etcdctl compaction --physical "$(etcd members -o json | jq '.members[0].status.revision')"
 }
 defrag_wins_space() {
     local before after

@@ -58,9 +58,10 @@ cut_off_recovery_goes_on() {
     kill -9 "$run"
     wait "$run" || true
     # The agent finishes its step; another attempt waits for the host.
-    eventually 120 recover -y
+    eventually 120 recovery_goes_on || { head -n 40 "$work/recovered"; return 1; }
     [ "$(on cp-1 sh -c 'ls -d /var/lib/etcd/before-* | wc -l')" -eq 1 ]
 }
+recovery_goes_on() { recover -y >>"$work/recovered" 2>&1; }
 one_member_is_left() {
     "$slipway" etcd members -f "$file" -o json >"$work/members.json" || true
     jq -e '.members | length == 1' "$work/members.json"
@@ -83,7 +84,7 @@ writes_work() {
 }
 nothing_more_to_recover() { refuses 64 '1 of 1 members answer, 1 are healthy' recover -y; }
 restart_keeps_it() {
-    on cp-1 sh -c 'crictl stop "$(crictl ps --name "^etcd$" -q)"'
+    on cp-1 pkill -x etcd
     eventually 90 one_member_is_left
     eventually 60 everything_but_the_patched_is_there
 }
