@@ -20,7 +20,7 @@ pub use leftovers::Leftovers;
 pub use resolver::ResolverFacts;
 pub use software::{Package, SelinuxFacts, SoftwareFacts};
 
-use crate::{Architecture, Failure, HostName, HostProbes, LeftOut};
+use crate::{Architecture, BalancerState, Failure, HostName, HostProbes, LeftOut};
 
 /// Everything a plan is made from, beside the cluster file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -286,6 +286,9 @@ pub struct ExistingCluster {
     /// Whether a balancer between this host and the API servers is installed.
     #[serde(default)]
     pub balancer: bool,
+    /// What that balancer thinks of the API servers, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balancer_state: Option<BalancerState>,
     /// Whether a timer takes snapshots of etcd here.
     #[serde(default)]
     pub snapshot_timer: bool,

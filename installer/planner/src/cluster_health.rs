@@ -1,7 +1,8 @@
 //! What is wrong with a cluster, what soon will be, and what to do about it.
 
 use slipway_api::{
-    ClusterFacts, ClusterSpec, EtcdFacts, Facts, Failure, KubernetesVersion, NodeFacts,
+    BackendHealth, BalancerBackend, ClusterFacts, ClusterSpec, EtcdFacts, Facts, Failure,
+    KubernetesVersion, NodeFacts,
 };
 
 use crate::etcd_troubles;
@@ -64,6 +65,7 @@ impl ClusterHealth {
                 }
             }
         }
+        health.judge_balancers(spec, facts);
         health
             .unhealthy
             .extend(seen.etcd.map(etcd_troubles).unwrap_or_default());
@@ -141,6 +143,41 @@ impl ClusterHealth {
                 format!("node {name} has a kubelet {kubelet}, and the API server is {server}"),
                 "allowed; an upgrade of the node ends it",
             );
+        }
+    }
+
+    fn judge_balancers(&mut self, spec: &ClusterSpec, facts: &Facts) {
+        for host in &spec.hosts {
+            let existing = facts.host(&host.name).map(|facts| &facts.existing);
+            let Some(existing) = existing.filter(|existing| existing.balancer) else {
+                continue;
+            };
+            let help = "on the host, `journalctl -u slipway-apiserver-proxy` says why";
+            let Some(state) = &existing.balancer_state else {
+                self.unhealthy(format!("the balancer on {} does not run", host.name), help);
+                continue;
+            };
+            let ready = |it: &&BalancerBackend| it.health == BackendHealth::Ready;
+            if !state.backends.iter().any(|it| ready(&it)) {
+                self.unhealthy(
+                    format!(
+                        "the balancer on {} reaches no API server that is ready",
+                        host.name
+                    ),
+                    help,
+                );
+                continue;
+            }
+            for sick in state.backends.iter().filter(|it| !ready(it)) {
+                let why = sick.reason.as_deref().unwrap_or("it is not ready");
+                self.warn(
+                    format!(
+                        "the balancer on {} leaves out {}: {why}",
+                        host.name, sick.address
+                    ),
+                    "the others serve the node; mend that API server, or the way to it",
+                );
+            }
         }
     }
 

@@ -62,6 +62,11 @@ workers_go_through_their_balancers() {
     prints '^active' on w-1 systemctl is-active slipway-apiserver-proxy
     prints 'https://127.0.0.1:6443' kubectl -n kube-system get configmap kube-proxy -o yaml
 }
+status_shows_endpoint_and_balancers() {
+    "$slipway" status -f "$file" | tee "$work/status"
+    grep -q '^endpoint: .*:6443' "$work/status"
+    [ "$(grep -cE '^w-[12] +.*:6443 ready, .*:6443 ready, .*:6443 ready' "$work/status")" -eq 2 ]
+}
 apply_changes_nothing() { prints '^No changes' "$slipway" apply -f "$file" --bundle "$bundle" -y; }
 
 # A worker's own view of the API, by the kubelet's certificate.
@@ -154,6 +159,7 @@ if subtest "five bare hosts boot" five_hosts_up; then
         subtest "control-plane nodes are marked" control_plane_nodes_are_marked || true
         subtest "kubeadm understands it" kubeadm_sees_three || true
         subtest "workers go through their balancers" workers_go_through_their_balancers || true
+        subtest "status shows endpoint and balancers" status_shows_endpoint_and_balancers || true
         subtest "a second apply changes nothing" apply_changes_nothing || true
         subtest "the API comes over SSH to this machine" api_comes_over_ssh || true
         if subtest "the first crashes, workers and writes go on" first_crashes; then

@@ -52,7 +52,8 @@ recovery_asks() { refuses 64 'nobody can be asked' recover; }
 lost_one_is_no_survivor() { refuses 64 'no etcd member answers on cp-2' recover --host cp-2 -y; }
 # Cut off while etcd starts alone: the flag must not stay, and the same command goes on.
 cut_off_recovery_goes_on() {
-    recover -y >"$work/cut" 2>&1 &
+    # Not the function: killed, its shell would leave the program behind.
+    "$slipway" etcd recover -f "$file" -y >"$work/cut" 2>&1 &
     local run=$!
     eventually 120 on cp-1 grep -q force-new-cluster /etc/kubernetes/manifests/etcd.yaml
     kill -9 "$run"

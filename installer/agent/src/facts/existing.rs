@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
-use slipway_api::{ExistingCluster, Leftovers, Sha256Digest, paths};
+use slipway_api::{BalancerState, ExistingCluster, Leftovers, Sha256Digest, paths};
 use slipway_pki::{CertificateFacts, public_key_pin};
 
 use super::authorities::gather_authorities;
@@ -55,6 +55,7 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
             .ok()
             .map(|id| id.trim().to_owned()),
         balancer: under(root, paths::APISERVER_PROXY_UNIT).exists(),
+        balancer_state: balancer_state(root),
         snapshot_timer: under(root, paths::SNAPSHOT_TIMER).exists(),
         has_signed_serving: authority.as_deref().is_some_and(|ca| {
             let path = under(root, paths::KUBELET_PKI_DIR).join("kubelet.crt");
@@ -63,6 +64,12 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
         }),
         leftovers: gather_leftovers(root, is_member).await,
     }
+}
+
+/// Returns what the balancer has written down; it goes when the balancer stops.
+fn balancer_state(root: &Path) -> Option<BalancerState> {
+    let text = std::fs::read_to_string(under(root, paths::APISERVER_PROXY_STATE)).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 /// Returns the members that etcd was told when it joined them.

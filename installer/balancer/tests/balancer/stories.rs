@@ -112,7 +112,9 @@ async fn members_are_learned_from_the_api_and_outlive_a_restart_and_the_seeds() 
     world.start().await;
     world.until_health(&three, Ready).await;
     world.until_health(&two, Ready).await;
-    assert_eq!(world.health(&one), None, "who left is forgotten");
+    world
+        .until("who left is forgotten", || world.health(&one).is_none())
+        .await;
     world
         .until("the members are kept", || {
             world.path("members.json").exists()

@@ -1,7 +1,9 @@
 //! The cluster on one page.
 
 use jiff::Timestamp;
-use slipway_api::{ClusterFacts, ClusterSpec, EtcdFacts, Facts, NodeFacts};
+use slipway_api::{
+    BackendHealth, BalancerBackend, ClusterFacts, ClusterSpec, EtcdFacts, Facts, NodeFacts,
+};
 use slipway_planner::ClusterHealth;
 
 use super::etcd::{member_table, print_troubles};
@@ -44,6 +46,11 @@ impl StatusPage<'_> {
             None => outln!("{}: no API server answers", self.spec.name),
             Some(cluster) => self.print_cluster(cluster),
         }
+        let balancers = self.balancers();
+        if !balancers.is_empty() {
+            outln!("");
+            out!("{}", table(&balancers));
+        }
         if let Some(etcd) = self.etcd {
             outln!("");
             out!("{}", member_table(etcd));
@@ -76,8 +83,8 @@ impl StatusPage<'_> {
             self.spec.name,
             cluster.api_server_version
         );
-        if let Some(endpoint) = &self.spec.control_plane_endpoint {
-            outln!("endpoint: {}:{}", endpoint.host, endpoint.port);
+        if let Some(endpoint) = cluster.control_plane_endpoint() {
+            outln!("endpoint: {endpoint}");
         }
         outln!("");
         let head = ["NODE", "STATE", "ROLES", "KUBELET", "ADDRESS"];
@@ -97,6 +104,29 @@ impl StatusPage<'_> {
         out!("{}", table(&rows));
     }
 
+    /// Returns a row for each balancer, below a head; nothing where there is none.
+    fn balancers(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for host in &self.spec.hosts {
+            let existing = self.facts.host(&host.name).map(|facts| &facts.existing);
+            let Some(existing) = existing.filter(|existing| existing.balancer) else {
+                continue;
+            };
+            let seen = match &existing.balancer_state {
+                None => "it does not run".to_owned(),
+                Some(state) => {
+                    let shown = state.backends.iter().map(backend);
+                    shown.collect::<Vec<_>>().join(", ")
+                }
+            };
+            rows.push(vec![host.name.to_string(), seen]);
+        }
+        if !rows.is_empty() {
+            rows.insert(0, ["BALANCER", "API SERVERS"].map(str::to_owned).to_vec());
+        }
+        rows
+    }
+
     fn certificates(&self, cluster: &ClusterFacts) -> String {
         let mut rows = vec![["CERTIFICATE", "DAYS LEFT"].map(str::to_owned).to_vec()];
         for certificate in &cluster.certificates {
@@ -105,6 +135,16 @@ impl StatusPage<'_> {
         }
         table(&rows)
     }
+}
+
+fn backend(backend: &BalancerBackend) -> String {
+    let health = match backend.health {
+        BackendHealth::Ready => "ready",
+        BackendHealth::Unknown => "not asked yet",
+        BackendHealth::NotReady => "not ready",
+        BackendHealth::Unreachable => "unreachable",
+    };
+    format!("{} {health}", backend.address)
 }
 
 fn node_row(node: &NodeFacts) -> Vec<String> {

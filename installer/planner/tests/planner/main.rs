@@ -1,6 +1,8 @@
 //! The planner from outside: plans as people read them, and preflight's verdicts.
 
 #[cfg(test)]
+mod balancers;
+#[cfg(test)]
 mod changed_files;
 #[cfg(test)]
 mod changes;
