@@ -1,0 +1,160 @@
+//! Control-plane nodes leave and others come, cut off anywhere: nothing is wiped
+//! before its member is out, and the same command again ends in the same state.
+
+use slipway_api::{
+    ClusterFacts, ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, Facts,
+    HostState, Outcome, Plan, RunId, RunState, Step,
+};
+use slipway_engine::{EngineError, RunRequest, Survey, run_plan};
+use slipway_hosts::{FakeHost, Fault};
+use slipway_planner::{Departure, Scope, plan_apply};
+
+use crate::control_planes::script;
+use crate::fakes::{NamedBlobs, applied, fleet};
+use crate::support::{bare_facts, manifest, spec_of};
+
+/// Returns the file with the hosts of these numbers.
+fn file(numbers: &[u8]) -> ClusterSpec {
+    let line = |number: &u8| {
+        format!("    - {{ name: cp-{number}, address: 192.0.2.1{number}, role: control-plane }}\n")
+    };
+    spec_of(&format!(
+        "  hosts:\n{}",
+        numbers.iter().map(line).collect::<String>()
+    ))
+}
+
+/// Returns the facts where cp-1 to cp-3 are a cluster and cp-4 is bare.
+fn seen() -> Facts {
+    let mut facts = bare_facts(&file(&[1, 2, 3, 4]));
+    for (name, host) in &mut facts.hosts {
+        let HostState::Reached(host) = host else {
+            continue;
+        };
+        if name.as_str() != "cp-4" {
+            host.existing.slipway_cluster = Some("harbour".to_owned());
+            host.existing.admin_conf = true;
+            host.existing.kubelet_conf = true;
+            host.existing.etcd_data = true;
+            host.existing.manifests = vec!["kube-apiserver.yaml".to_owned()];
+        }
+    }
+    facts.cluster_from = Some("cp-2".parse().expect("a name"));
+    facts.cluster = Some(ClusterFacts {
+        api_server_version: "v1.36.3".to_owned(),
+        nodes: Vec::new(),
+        certificates: Vec::new(),
+        unhealthy: Vec::new(),
+        configuration: None,
+    });
+    facts
+}
+
+/// Returns the plan that puts cp-4 in cp-1's place.
+fn plan() -> Plan {
+    let members = (1..=3).map(|number| EtcdMemberFacts {
+        member: EtcdMember {
+            id: EtcdMemberId::new(number),
+            name: format!("cp-{number}"),
+            peer_urls: vec![format!("https://192.0.2.1{number}:2380")],
+            client_urls: Vec::new(),
+            is_learner: false,
+        },
+        status: None,
+        failure: None,
+    });
+    let etcd = EtcdFacts {
+        members: members.collect(),
+        alarms: Vec::new(),
+    };
+    let spec = file(&[2, 3, 4]);
+    let departure = Departure {
+        hosts: &file(&[1]).hosts,
+        etcd: Some(&etcd),
+    };
+    let manifest = manifest(&spec.kubernetes_version);
+    plan_apply(&spec, &seen(), &manifest, &Scope::All, departure).expect("a plan")
+}
+
+fn hosts() -> Vec<FakeHost> {
+    let host = |name| FakeHost::new(name).with_script(|request, _| script(request).map(Ok));
+    let spec = file(&[1, 2, 3, 4]);
+    spec.hosts.into_iter().map(|it| host(it.name)).collect()
+}
+
+async fn run(hosts: &[FakeHost], plan: &Plan) -> Result<RunState, EngineError> {
+    let mut fleet = fleet(hosts);
+    let plan = Survey::take(&mut fleet, seen(), |_| Ok(plan.clone()))
+        .await?
+        .plan;
+    let request = RunRequest {
+        run: RunId::new(jiff::Timestamp::UNIX_EPOCH, 1),
+        command: "apply".to_owned(),
+        plan: &plan,
+        blobs: &NamedBlobs::new(),
+        stop: tokio::sync::watch::channel(false).1,
+    };
+    run_plan(&fleet, request, &mut |_| {}).await
+}
+
+/// What must hold wherever a run ends.
+fn assert_order(hosts: &[FakeHost], what: &str) {
+    let steps: Vec<Vec<Step>> = hosts.iter().map(FakeHost::applied_steps).collect();
+    let has = |host: usize, wanted: fn(&Step) -> bool| steps[host].iter().any(wanted);
+    let is_wiped = has(0, |step| {
+        matches!(
+            step,
+            Step::RemovePath(_) | Step::RemovePods(_) | Step::RemoveFiles(_)
+        )
+    });
+    let is_out = has(1, |step| matches!(step, Step::RemoveEtcdMember(_)));
+    let has_joined = has(3, |step| matches!(step, Step::JoinEtcd(_)));
+    let is_stored = has(
+        1,
+        |step| matches!(step, Step::ApplyObjects(step) if step.name == "slipway-cluster"),
+    );
+    assert!(
+        is_out || !is_wiped,
+        "{what}: wiped before its member was out"
+    );
+    assert!(
+        has_joined || !is_out,
+        "{what}: out before the new one was in"
+    );
+    let last = plan();
+    let last = last.steps.iter().rfind(|step| step.host.as_str() == "cp-1");
+    let last = last.map(|step| &step.step);
+    let is_clean = steps[0].last() == last;
+    assert!(
+        is_clean || !is_stored,
+        "{what}: the new file was stored before the old host was clean"
+    );
+}
+
+#[tokio::test]
+async fn a_replacement_that_is_cut_off_anywhere_loses_no_vote_and_ends_the_same() {
+    let plan = plan();
+    let whole = hosts();
+    let state = run(&whole, &plan).await.unwrap();
+    assert_eq!(state.outcome, Some(Outcome::Succeeded));
+    assert_order(&whole, "uncut");
+    for victim in 0..whole.len() {
+        let count = whole[victim].requests().len();
+        for nth in (1..count).step_by(7) {
+            for fault in [Fault::DieBefore, Fault::DieAfter] {
+                let what = format!("cp-{} at {nth}", victim + 1);
+                let hosts = hosts();
+                hosts[victim].fail_at(nth, fault);
+                if let Ok(state) = run(&hosts, &plan).await {
+                    assert!(state.outcome.is_some());
+                }
+                assert_order(&hosts, &what);
+                hosts[victim].revive();
+                let state = run(&hosts, &plan).await.unwrap();
+                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
+                assert_order(&hosts, &what);
+                assert_eq!(applied(&hosts), applied(&whole), "{what}");
+            }
+        }
+    }
+}
