@@ -1,15 +1,18 @@
 //! Plans the restore of a whole cluster's etcd from a snapshot.
 
-use slipway_api::step::{Condition, HoldStaticPods, ReleaseStaticPods, RestoreEtcd, WaitFor};
+use slipway_api::step::{
+    Condition, EnsureUnit, HoldStaticPods, ReleaseStaticPods, RestoreEtcd, WaitFor,
+};
 use slipway_api::{
-    Blob, BundleManifest, ClusterSpec, Etcd, EtcdMember, Facts, HostSpec, Phase, Plan, Release,
-    Role, Step, StepId, paths,
+    Blob, BundleManifest, ClusterSpec, Etcd, EtcdMember, Facts, HostFacts, HostSpec, Phase, Plan,
+    Release, Role, Step, StepId, paths,
 };
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::components::startup_timeout;
 use crate::control_plane_hosts::ControlPlaneHosts;
+use crate::footprint::KUBELET_UNIT;
 use crate::install::{archive, runtime_socket};
 use crate::plan_cluster::HostInput;
 
@@ -99,6 +102,7 @@ pub fn plan_restore(
         });
         restored.push(builder.add(&input.host.name, Phase::Etcd, step, &stopped));
     }
+    let (mut started, mut ready) = (Vec::new(), Vec::new());
     for input in &inputs {
         let host = &input.host.name;
         let start = Step::ReleaseStaticPods(ReleaseStaticPods {
@@ -107,14 +111,41 @@ pub fn plan_restore(
             timeout_seconds,
         });
         let start = builder.add_rerun(host, Phase::WaitControlPlane, start, &[], &restored);
-        let ready = Step::WaitFor(WaitFor {
+        let answers = Step::WaitFor(WaitFor {
             condition: Condition::ApiServerReady,
             timeout_seconds,
             awaited: None,
         });
-        builder.add_rerun(host, Phase::WaitControlPlane, ready, &[], &[start]);
+        let after = std::slice::from_ref(&start);
+        ready.push(builder.add_rerun(host, Phase::WaitControlPlane, answers, &[], after));
+        started.push(start);
     }
-    Ok(builder.finish(&spec.name, Vec::new()))
+    for host in &spec.hosts {
+        add_registration(&mut builder, facts, host, &ready, &started);
+    }
+    Ok(builder.finish(&spec.name, facts.unreached().collect()))
+}
+
+/// Adds the restart of a host's kubelet once the API answers: a kubelet registers
+/// its node when it starts and never again, and the snapshot may be older than
+/// the node. Source: `registerWithAPIServer` in
+/// `pkg/kubelet/kubelet_node_status.go`.
+fn add_registration(
+    builder: &mut PlanBuilder,
+    facts: &Facts,
+    host: &HostSpec,
+    ready: &[StepId],
+    started: &[StepId],
+) {
+    let is_node = |facts: &HostFacts| facts.existing.kubelet_conf;
+    if facts.host(&host.name).is_some_and(is_node) {
+        let kubelet = Step::EnsureUnit(EnsureUnit {
+            unit: KUBELET_UNIT.to_owned(),
+            files: Vec::new(),
+        });
+        let phase = Phase::KubeletStart;
+        builder.add_rerun(&host.name, phase, kubelet, ready, started);
+    }
 }
 
 fn peer_url(host: &HostSpec) -> String {

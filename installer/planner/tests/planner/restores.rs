@@ -124,3 +124,37 @@ fn a_member_that_cannot_be_reached_would_go_on_with_the_old_data() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn kubelets_register_anew_once_every_api_server_answers() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    for name in ["cp-1", "w-1"] {
+        if let Some(HostState::Reached(host)) = facts.hosts.get_mut(&name.parse().unwrap()) {
+            host.existing.kubelet_conf = true;
+        }
+    }
+    let manifest = manifest(&spec.kubernetes_version);
+    let plan = plan_restore(&spec, &facts, &manifest, &restore()).unwrap();
+    let restarts = positions(&plan, |step| matches!(step, Step::EnsureUnit(_)));
+    let hosts: Vec<&str> = restarts
+        .iter()
+        .map(|index| plan.steps[*index].host.as_str())
+        .collect();
+    assert_eq!(hosts, ["cp-1", "w-1"]);
+    let waits = positions(&plan, |step| matches!(step, Step::WaitFor(_)));
+    for index in restarts {
+        assert!(waits.iter().all(|wait| before(&plan, index).contains(wait)));
+        assert!(
+            !plan.steps[index].reruns_after.is_empty(),
+            "it runs already"
+        );
+    }
+    // A worker that is away is named; it does not hold the restore up.
+    let failure = Failure::because("no route");
+    facts
+        .hosts
+        .insert("w-1".parse().unwrap(), HostState::Unreached { failure });
+    let plan = plan_restore(&spec, &facts, &manifest, &restore()).unwrap();
+    assert_eq!(plan.left_out.len(), 1);
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use slipway_agent::etcd::SnapshotFile;
-use slipway_api::{Blob, BundleManifest, EtcdFacts, Facts, Plan, Role};
+use slipway_api::{Blob, BundleManifest, EtcdFacts, Facts, LeftOut, Plan, Role};
 use slipway_bundle::{BlobReader, BlobStore, BundleError};
 use slipway_engine::{EngineError, Fleet, Survey, gather_facts};
 use slipway_planner::{Restore, plan_restore};
@@ -38,6 +38,11 @@ pub(super) async fn run(args: EtcdRestoreArgs, output: Output) -> Result<ExitCod
         ));
     }
     let mut fleet = connect(&cluster, &args.cluster).await?;
+    if cluster.here.is_none() {
+        // Their kubelets may have to register anew.
+        let workers = cluster.spec.hosts_with_role(Role::Worker);
+        fleet.absorb(cluster.connect(workers, &args.cluster).await?);
+    }
     let result = restore(&mut fleet, &cluster, &args, &snapshot, output).await;
     fleet.close().await;
     result
@@ -61,7 +66,15 @@ async fn restore(
         revision: snapshot.revision,
     };
     let facts = gather_facts(fleet, spec).await;
-    let lost = fleet.unreachable();
+    let is_control_plane = |it: &LeftOut| {
+        let host = spec.host(&it.host);
+        host.is_some_and(|host| host.role == Role::ControlPlane)
+    };
+    let lost: Vec<LeftOut> = fleet
+        .unreachable()
+        .into_iter()
+        .filter(is_control_plane)
+        .collect();
     if !lost.is_empty() {
         return Err(EngineError::Unreachable(lost).into());
     }
