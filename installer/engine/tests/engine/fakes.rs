@@ -31,7 +31,7 @@ impl NamedBlobs {
         });
         let contents = of_artifacts
             .chain(of_images)
-            .chain(["a layer that all share".to_owned()])
+            .chain(["a layer that all share", "snapshot"].map(str::to_owned))
             .map(|name| (Sha256Digest::of(&name), name.into_bytes()))
             .collect();
         Self { manifest, contents }

@@ -15,6 +15,8 @@ mod lost_hosts;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod restores;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 #[path = "../../../planner/tests/planner/support.rs"]

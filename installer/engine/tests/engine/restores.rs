@@ -1,0 +1,116 @@
+//! etcd is made anew on all control-plane hosts, cut off anywhere: no data is
+//! touched while any member may run, and the same command again ends the same.
+
+use slipway_api::{
+    Blob, ClusterSpec, Facts, HostState, Outcome, Plan, RunId, RunState, Sha256Digest, Step,
+};
+use slipway_engine::{EngineError, RunRequest, Survey, run_plan};
+use slipway_hosts::{FakeHost, Fault};
+use slipway_planner::{Restore, plan_restore};
+
+use crate::fakes::{NamedBlobs, answer, applied, fleet};
+use crate::support::{bare_facts, manifest, spec_of};
+
+fn spec() -> ClusterSpec {
+    spec_of(
+        "  hosts:\n\
+        \x20   - { name: cp-1, address: 192.0.2.11, role: control-plane }\n\
+        \x20   - { name: cp-2, address: 192.0.2.12, role: control-plane }\n\
+        \x20   - { name: w-1, address: 192.0.2.21, role: worker }\n",
+    )
+}
+
+fn seen() -> Facts {
+    let mut facts = bare_facts(&spec());
+    for host in facts.hosts.values_mut() {
+        if let HostState::Reached(host) = host {
+            host.existing.kubelet_conf = true;
+        }
+    }
+    facts
+}
+
+fn plan() -> Plan {
+    let spec = spec();
+    let restore = Restore {
+        id: "20261121-101500-0000002a".to_owned(),
+        snapshot: Blob {
+            sha256: Sha256Digest::of("snapshot"),
+            size: 8,
+        },
+        revision: 4200,
+    };
+    let manifest = manifest(&spec.kubernetes_version);
+    plan_restore(&spec, &seen(), &manifest, &restore).expect("a plan")
+}
+
+fn hosts() -> Vec<FakeHost> {
+    let host = |name| FakeHost::new(name).with_script(|request, _| answer(request).map(Ok));
+    spec().hosts.into_iter().map(|it| host(it.name)).collect()
+}
+
+async fn run(hosts: &[FakeHost], plan: &Plan) -> Result<RunState, EngineError> {
+    let mut fleet = fleet(hosts);
+    let plan = Survey::take(&mut fleet, seen(), |_| Ok(plan.clone()))
+        .await?
+        .plan;
+    let request = RunRequest {
+        run: RunId::new(jiff::Timestamp::UNIX_EPOCH, 1),
+        command: "etcd restore".to_owned(),
+        plan: &plan,
+        blobs: &NamedBlobs::new(),
+        stop: tokio::sync::watch::channel(false).1,
+    };
+    run_plan(&fleet, request, &mut |_| {}).await
+}
+
+/// What must hold wherever a run ends.
+fn assert_order(hosts: &[FakeHost], what: &str) {
+    let has = |host: &FakeHost, wanted: fn(&Step) -> bool| host.applied_steps().iter().any(wanted);
+    let (members, workers) = hosts.split_at(2);
+    let all = |wanted| members.iter().all(|host| has(host, wanted));
+    let any = |wanted| members.iter().any(|host| has(host, wanted));
+    let is_held = |step: &Step| matches!(step, Step::HoldStaticPods(_));
+    let is_restored = |step: &Step| matches!(step, Step::RestoreEtcd(_));
+    let is_started = |step: &Step| matches!(step, Step::ReleaseStaticPods(_));
+    let is_registered = |step: &Step| matches!(step, Step::EnsureUnit(_));
+    assert!(
+        all(is_held) || !any(is_restored),
+        "{what}: data was touched beside a member"
+    );
+    assert!(
+        all(is_restored) || !any(is_started),
+        "{what}: a member started with old data around"
+    );
+    assert!(
+        all(is_started) || !has(&workers[0], is_registered),
+        "{what}: registered too early"
+    );
+}
+
+#[tokio::test]
+async fn a_restore_that_is_cut_off_anywhere_mixes_no_data_and_ends_the_same() {
+    let plan = plan();
+    let whole = hosts();
+    let state = run(&whole, &plan).await.unwrap();
+    assert_eq!(state.outcome, Some(Outcome::Succeeded));
+    assert_order(&whole, "uncut");
+    for victim in 0..whole.len() {
+        for nth in 1..whole[victim].requests().len() {
+            for fault in [Fault::DieBefore, Fault::DieAfter] {
+                let what = format!("host {victim} at {nth}");
+                let hosts = hosts();
+                hosts[victim].fail_at(nth, fault);
+                if let Ok(state) = run(&hosts, &plan).await {
+                    assert!(state.outcome.is_some());
+                }
+                assert_order(&hosts, &what);
+                hosts[victim].revive();
+                let state = run(&hosts, &plan).await.unwrap();
+                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
+                assert_order(&hosts, &what);
+                assert_eq!(applied(&hosts), applied(&whole), "{what}");
+            }
+        }
+    }
+}
