@@ -19,6 +19,7 @@ mod probe;
 mod progress;
 mod recipe;
 mod subnet;
+mod watches;
 
 pub use command::CommandOutput;
 pub use engine::{Engine, EngineKind};

@@ -11,6 +11,11 @@ use crate::{Engine, HostState};
 /// One thing that happened on the way to a lab.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
+    /// This machine's limit of file watches was raised, until it boots again.
+    WatchesRaised {
+        /// How many sets of watches root could have before.
+        before: u64,
+    },
     /// The root file system is being made; it takes about a minute, once per machine.
     RootFileSystemStarted,
     /// The root file system is ready and cached.
@@ -85,6 +90,10 @@ pub enum Progress {
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::WatchesRaised { before } => write!(
+                f,
+                "fs.inotify.max_user_instances was {before}, too few for several hosts: raised until the next boot"
+            ),
             Self::RootFileSystemStarted => {
                 write!(
                     f,

@@ -21,6 +21,7 @@ use crate::lab_removal::remove_lab;
 use crate::machine::{Machine, is_root};
 use crate::probe::choose_engine;
 use crate::subnet::{choose_subnet, gather_local_subnets};
+use crate::watches::make_room;
 use crate::{Engine, LabError, LabHost, LabSpec, Progress, firewall, image};
 
 /// Programs that labs call, each with the package that usually has it.
@@ -74,6 +75,9 @@ pub(super) async fn up(
         return reuse(spec, &folder, progress).await;
     }
     let machine = Machine::gather(Path::new(ENGINE_DISK))?;
+    if let Some(before) = make_room() {
+        progress(Progress::WatchesRaised { before });
+    }
     let archive = ensure_archive(directories.cache(), progress).await?;
     let engine = choose_engine(directories.cache(), &archive, &machine, progress).await?;
     image::ensure_image(&engine, &archive, progress).await?;
