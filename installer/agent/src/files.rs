@@ -232,6 +232,14 @@ pub(crate) fn link(path: &Path, target: &Path) -> Result<(), AgentError> {
         .map_err(AgentError::file("link", path))
 }
 
+/// Returns whether a folder holds anything; what every new ext file system
+/// holds, an empty `lost+found`, is nothing.
+pub(crate) fn has_content(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut other = entries.filter(|entry| entry.file_name() != "lost+found");
+    other.next().is_some()
+}
+
 /// Returns whether an error says that there is nothing at a path.
 pub(crate) fn is_absent(error: &std::io::Error) -> bool {
     matches!(
@@ -243,6 +251,16 @@ pub(crate) fn is_absent(error: &std::io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_file_system_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!has_content(&folder.path().join("absent")));
+        std::fs::create_dir(folder.path().join("lost+found")).unwrap();
+        assert!(!has_content(folder.path()));
+        std::fs::create_dir(folder.path().join("member")).unwrap();
+        assert!(has_content(folder.path()));
+    }
 
     #[test]
     fn a_secret_that_others_can_read_is_closed_as_it_is() {

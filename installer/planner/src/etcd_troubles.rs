@@ -52,7 +52,7 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
         if facts.member.is_learner {
             add(
                 format!("member {} has no vote yet", facts.shown_name()),
-                "it is joining, or its joining was cut off: `slipway apply` goes on with it",
+                "it is joining, or its joining was cut off: `slipway apply` goes on with it; if its host is gone for good, `slipway reset --host NAME` takes it out",
             );
         }
     }

@@ -8,6 +8,7 @@ use slipway_api::{BalancerState, ExistingCluster, Leftovers, Sha256Digest, paths
 use slipway_pki::{CertificateFacts, public_key_pin};
 
 use super::authorities::gather_authorities;
+use crate::files;
 use crate::placed_files::PlacedFiles;
 use crate::server::under;
 use crate::steps::{count_chains, initial_cluster};
@@ -41,7 +42,7 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
         kubelet_conf: under(root, paths::KUBELET_CONF).exists(),
         bootstrap_conf: under(root, paths::BOOTSTRAP_KUBELET_CONF).exists(),
         admin_conf: under(root, paths::ADMIN_CONF).exists(),
-        etcd_data: entries(paths::ETCD_DIR).next().is_some(),
+        etcd_data: files::has_content(&under(root, paths::ETCD_DIR)),
         initial_cluster: initial_members(root),
         ca_pin: authority
             .as_deref()

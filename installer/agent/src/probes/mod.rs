@@ -16,6 +16,7 @@ pub(crate) use listeners::OpenListeners;
 pub(crate) use names::addresses as addresses_of;
 
 use crate::facts::space_below;
+use crate::files;
 use crate::server::under;
 use crate::steps::judge_given;
 
@@ -68,7 +69,7 @@ async fn run_probe(probe: &Probe, nonce: &str, from: &HostName, root: &Path) -> 
         Probe::LookAtFolder { folder } => {
             let path = under(root, folder);
             ProbeOutcome::Folder {
-                has_content: std::fs::read_dir(&path).is_ok_and(|mut it| it.next().is_some()),
+                has_content: files::has_content(&path),
                 disk: space_below(&path),
             }
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{
-    Architecture, ClusterFile, ClusterSpec, Facts, Finding, HostName, HostProbes, HostSpec, Role,
-    Severity,
+    Architecture, ClusterFile, ClusterSpec, EtcdFacts, Facts, Finding, HostName, HostProbes,
+    HostSpec, Role, Severity,
 };
 use slipway_bundle::BlobStore;
 use slipway_engine::{EngineError, Fleet, Survey, gather_facts, probe_hosts};
@@ -160,19 +160,20 @@ impl<'a> ClusterLook<'a> {
             None => self.open_blobs(&facts, &scope).await?,
         };
         let manifest = blobs.manifest();
-        let departing = self.still_here(&facts);
-        if is_first && self.output == Output::Text {
-            tell_departures(&departing);
-        }
-        let etcd = match departing.is_empty() {
+        let etcd = match self.departing.is_empty() {
             true => None,
             false => etcd::look_at(fleet, cluster.control_planes().into_iter())
                 .await
                 .ok(),
         };
+        let etcd = etcd.as_ref().map(|(_, etcd)| &**etcd);
+        let departing = self.still_here(&facts, etcd);
+        if is_first && self.output == Output::Text {
+            tell_departures(&departing);
+        }
         let departure = Departure {
             hosts: &departing,
-            etcd: etcd.as_ref().map(|(_, etcd)| &**etcd),
+            etcd,
         };
         let survey = Survey::take(fleet, facts, |facts| {
             let plan = match &self.cluster.here {
@@ -186,7 +187,7 @@ impl<'a> ClusterLook<'a> {
 
     /// Returns those of the hosts that the file no longer has of which anything
     /// is left, in the cluster or on themselves.
-    fn still_here(&self, facts: &Facts) -> Vec<HostSpec> {
+    fn still_here(&self, facts: &Facts, etcd: Option<&EtcdFacts>) -> Vec<HostSpec> {
         let is_node = |host: &HostSpec| {
             let nodes = facts.cluster.iter().flat_map(|cluster| &cluster.nodes);
             nodes.into_iter().any(|node| node.name == host.node_name())
@@ -200,7 +201,14 @@ impl<'a> ClusterLook<'a> {
             let mut hosts = self.cluster.spec.hosts.iter();
             hosts.any(|it| it.node_name() == host.node_name())
         };
-        let left = |host: &&HostSpec| (is_node(host) && !is_named(host)) || has_marks(host);
+        // A host that was lost while it joined may have a member and no node.
+        let is_member = |host: &HostSpec| {
+            let members = etcd.iter().flat_map(|etcd| &etcd.members);
+            let mut members = members.into_iter().map(|it| &it.member);
+            members.any(|member| member.is_of(host.node_name(), host.node_ip))
+        };
+        let is_counted = |host: &HostSpec| is_node(host) || is_member(host);
+        let left = |host: &&HostSpec| (is_counted(host) && !is_named(host)) || has_marks(host);
         self.departing.iter().filter(left).cloned().collect()
     }
 
