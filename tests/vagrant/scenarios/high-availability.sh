@@ -123,6 +123,9 @@ first_comes_back() {
     podman start "slipway-$lab-cp-1"
     eventually 120 nodes_ready 5
     eventually 60 members_vote 3
+    # Its pods start again, too, and `apply` would wait for them.
+    available coredns
+    available metrics-server
     apply_changes_nothing
 }
 blocked_port_is_refused_before_a_member_is_added() {
