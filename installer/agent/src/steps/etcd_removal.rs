@@ -16,14 +16,23 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// How long etcd may refuse: it changes its members only once all that it
 /// counts on have been connected for five seconds, its `HealthInterval`.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long nobody may lead: an election takes one to two seconds by kubeadm's
+/// settings, and begins anew where votes are split.
+const ELECTION: Duration = Duration::from_secs(10);
 
 pub(super) async fn check_removed(
     step: &RemoveEtcdMember,
     context: &Context,
 ) -> Result<Check, AgentError> {
     let client = EtcdClient::local(&context.at("/")).await?;
-    let is_listed = is_listed(step, &client).await;
-    let is_listed = is_listed.map_err(failed("list etcd's members"))?;
+    // Without the one that goes another may have to be elected leader first.
+    let deadline = Instant::now() + ELECTION;
+    let is_listed = loop {
+        match is_listed(step, &client).await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            found => break found.map_err(failed("list etcd's members"))?,
+        }
+    };
     Ok(needed(is_listed.then(|| {
         format!("etcd has a member {}", step.member_name)
     })))
