@@ -105,14 +105,15 @@ nothing_of_it_is_left() {
 }
 apply_changes_nothing_but_the_scale() {
     "$slipway" apply -f "$file" --bundle "$bundle" -y
+    available coredns
     prints '^No changes' "$slipway" plan -f "$file" --bundle "$bundle"
 }
 holes_are_made() { # a hundred objects come and go, and etcd forgets them
     local number
     for number in $(seq 1 6); do
         kubectl create namespace "wave-$number"
-        kubectl -n "wave-$number" create configmap big --from-literal="cargo=$(head -c 100000 /dev/zero | tr '\0' y)"
-        for _ in $(seq 1 5); do kubectl -n "wave-$number" annotate --overwrite configmap big "tide=$(head -c 100000 /dev/urandom | base64 -w0)" >/dev/null; done
+        kubectl -n "wave-$number" create configmap big --from-literal="cargo=$(head -c 60000 /dev/zero | tr '\0' y)"
+        for _ in $(seq 1 5); do kubectl -n "wave-$number" annotate --overwrite configmap big "tide=$(head -c 60000 /dev/urandom | base64 -w0)" >/dev/null; done
         kubectl delete namespace "wave-$number" --timeout=60s
     done
     etcdctl compaction --physical "$(etcd members -o json | jq '.members[0].status.revision')"
