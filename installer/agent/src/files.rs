@@ -240,6 +240,20 @@ pub(crate) fn has_content(folder: &Path) -> bool {
     other.next().is_some()
 }
 
+/// Deletes a file or folder, where there is one; a symbolic link is deleted,
+/// never followed.
+pub(crate) fn delete(path: &Path) -> Result<(), AgentError> {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if !is_absent(&error) => Err(AgentError::file("delete", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Returns whether an error says that there is nothing at a path.
 pub(crate) fn is_absent(error: &std::io::Error) -> bool {
     matches!(

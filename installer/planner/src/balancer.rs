@@ -11,7 +11,7 @@ use slipway_templates::ApiserverProxyUnit;
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::footprint::everything;
-use crate::names::API_PORT;
+use crate::names::{API_PORT, api_address};
 use crate::plan_cluster::HostInput;
 
 /// The balancer's unit.
@@ -45,9 +45,7 @@ pub(crate) fn add_balancer(
     let mut add = |step| builder.add(host, Phase::Install, step, needs);
     let control_plane = input.spec.hosts_with_role(Role::ControlPlane);
     let seeds = BalancerSeeds {
-        endpoints: control_plane
-            .map(|host| SocketAddr::new(host.node_ip, API_PORT))
-            .collect(),
+        endpoints: control_plane.map(api_address).collect(),
     };
     let seeds = WriteFile::new(paths::APISERVER_PROXY_SEEDS, 0o600, seeds.to_json());
     let seeds = add(Step::WriteFile(seeds));
@@ -90,16 +88,7 @@ pub(crate) fn add_balancer_removal(
     if input.control_plane.is_balanced || !input.facts.existing.balancer {
         return;
     }
-    let mut before = needs.to_vec();
-    for step in removal() {
-        // systemd forgets the unit once its file is gone.
-        let after = match matches!(step, Step::ForgetUnits(_)) {
-            true => before.clone(),
-            false => Vec::new(),
-        };
-        let host = &input.host.name;
-        before = vec![builder.add_rerun(host, Phase::NodeReady, step, &before, &after)];
-    }
+    builder.add_in_turn(&input.host.name, Phase::NodeReady, removal(), needs);
 }
 
 /// Returns what takes the balancer, what it knows and its program away, each

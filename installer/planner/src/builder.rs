@@ -42,6 +42,26 @@ impl PlanBuilder {
         id
     }
 
+    /// Adds steps one after the other, the first after `needs`; returns what the
+    /// last leaves to wait for. systemd forgets units once their files are gone.
+    pub fn add_in_turn(
+        &mut self,
+        host: &HostName,
+        phase: Phase,
+        steps: Vec<Step>,
+        needs: &[StepId],
+    ) -> Vec<StepId> {
+        let mut before = needs.to_vec();
+        for step in steps {
+            let after = match matches!(step, Step::ForgetUnits(_)) {
+                true => before.clone(),
+                false => Vec::new(),
+            };
+            before = vec![self.add_rerun(host, phase, step, &before, &after)];
+        }
+        before
+    }
+
     /// Returns the plan, which goes on without the hosts that are `left_out`.
     pub fn finish(self, cluster: &str, left_out: Vec<LeftOut>) -> Plan {
         Plan {

@@ -1,13 +1,11 @@
 //! Who is who in the control plane: which host leads, which follow, and where
 //! everybody reaches the API.
 
-use std::net::SocketAddr;
-
 use slipway_api::{ClusterSpec, ExistingCluster, Facts, HostName, HostSpec, Role};
 
 use crate::PlanError;
 use crate::balancer::has_balancer;
-use crate::names::{API_PORT, host_port};
+use crate::names::{api_address, host_port};
 
 /// The control plane of a cluster as a plan sees it.
 pub(crate) struct ControlPlaneHosts<'a> {
@@ -81,10 +79,7 @@ impl<'a> ControlPlaneHosts<'a> {
             .hosts_with_role(Role::ControlPlane)
             .filter(is_fit)
             .collect();
-        let has_control_plane = |host: &&&HostSpec| {
-            let facts = facts.host(&host.name);
-            facts.is_some_and(|facts| facts.existing.admin_conf)
-        };
+        let has_control_plane = |host: &&&HostSpec| has_control_plane(facts, host);
         spoke
             .filter(is_fit)
             .or_else(|| all.iter().find(has_control_plane).copied())
@@ -133,6 +128,13 @@ pub(crate) fn is_established(facts: &Facts, host: &HostName) -> bool {
     })
 }
 
+/// Returns whether a host is a control-plane node, or was to become one.
+pub(crate) fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
+    facts
+        .host(&host.name)
+        .is_some_and(|facts| facts.existing.admin_conf)
+}
+
 /// Returns the host that starts the cluster where none runs yet.
 fn starting_host<'a>(all: &[&'a HostSpec], facts: &Facts) -> Result<&'a HostSpec, PlanError> {
     let has = |what: fn(&ExistingCluster) -> bool| {
@@ -166,7 +168,7 @@ fn endpoint(spec: &ClusterSpec, all: &[&HostSpec], lead: &HostSpec, facts: &Fact
     if let Some(endpoint) = &spec.control_plane_endpoint {
         return host_port(&endpoint.host, endpoint.port);
     }
-    let of = |host: &HostSpec| SocketAddr::new(host.node_ip, API_PORT).to_string();
+    let of = |host: &HostSpec| api_address(host).to_string();
     let stored = facts.cluster.as_ref();
     let stored = stored.and_then(|cluster| cluster.control_plane_endpoint());
     stored

@@ -1,18 +1,18 @@
 //! A control-plane node leaves a cluster that goes on: out of etcd first, by a
 //! member that stays, and only then off its host.
 
-use std::net::SocketAddr;
-
 use slipway_api::step::{HoldStaticPods, MoveEndpoint, RemoveEtcdMember};
 use slipway_api::{
-    ClusterSpec, Etcd, EtcdFacts, EtcdVotes, Facts, HostName, HostSpec, Phase, Step, StepId, paths,
+    ClusterSpec, Etcd, EtcdFacts, EtcdVotes, Facts, HostFacts, HostName, HostSpec, Phase, Step,
+    StepId,
 };
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
 use crate::control_plane::COMPONENT_TIMEOUT;
 use crate::control_plane_hosts::is_established;
-use crate::names::API_PORT;
+use crate::install::found_socket;
+use crate::names::api_address;
 
 /// What serves others on a control-plane node. etcd goes on until it is out.
 const SERVERS: [&str; 3] = [
@@ -122,14 +122,10 @@ pub(crate) fn add_departure(
 ) -> Vec<StepId> {
     let host = leaving.host;
     let mut before = before.to_vec();
-    if is_served(facts, host) {
-        let socket = facts.host(&host.name).and_then(|it| it.runtime.as_ref());
+    if let Some(facts) = serving(facts, host) {
         let hold = Step::HoldStaticPods(HoldStaticPods {
             names: SERVERS.map(str::to_owned).to_vec(),
-            socket: socket.map_or_else(
-                || paths::CONTAINERD_SOCKET.to_owned(),
-                |runtime| runtime.socket.clone(),
-            ),
+            socket: found_socket(facts),
             timeout_seconds: COMPONENT_TIMEOUT,
         });
         before = vec![builder.add(&host.name, Phase::RemoveNode, hold, &before)];
@@ -144,10 +140,12 @@ pub(crate) fn add_departure(
     before
 }
 
-/// Returns whether a kubelet runs there that can stop the node's servers.
-fn is_served(facts: &Facts, host: &HostSpec) -> bool {
-    let kubelet = facts.host(&host.name).and_then(|it| it.kubelet.as_ref());
-    is_established(facts, &host.name) && kubelet.is_some_and(|kubelet| kubelet.active)
+/// Returns the facts of a host on which a kubelet runs that can stop the node's
+/// servers; none of any other.
+fn serving<'a>(facts: &'a Facts, host: &HostSpec) -> Option<&'a HostFacts> {
+    let found = facts.host(&host.name)?;
+    let is_active = found.kubelet.as_ref().is_some_and(|kubelet| kubelet.active);
+    (is_active && is_established(facts, &host.name)).then_some(found)
 }
 
 /// Adds a step that sends kubeadm's joins to a host that stays, where they are
@@ -159,7 +157,7 @@ pub(crate) fn add_endpoint_move(
     speaker: &HostSpec,
     leaving: &[&HostSpec],
 ) -> Vec<StepId> {
-    let of = |host: &HostSpec| SocketAddr::new(host.node_ip, API_PORT).to_string();
+    let of = |host: &HostSpec| api_address(host).to_string();
     let stored = facts
         .cluster
         .as_ref()

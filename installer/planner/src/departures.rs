@@ -5,9 +5,10 @@ use slipway_api::{ClusterSpec, EtcdFacts, Facts, HostSpec, Phase, Role, Step, St
 
 use crate::PlanError;
 use crate::builder::PlanBuilder;
+use crate::control_plane_hosts::has_control_plane;
 use crate::control_plane_removal::{Leaving, add_departure, add_endpoint_move, in_order};
 use crate::footprint::KUBELET_UNIT;
-use crate::plan_removal::{Removal, add_host_cleanup, has_control_plane};
+use crate::plan_removal::{Removal, add_host_cleanup};
 
 /// Adds the departure of some hosts from a cluster that goes on, after `needs`;
 /// returns the last step of each.

@@ -31,15 +31,7 @@ pub(crate) fn add_etcd_snapshots(
     };
     let Some(snapshots) = wanted else {
         if input.facts.existing.snapshot_timer {
-            let mut before = needs.to_vec();
-            for step in removal() {
-                // systemd forgets the units once their files are gone.
-                let after = match matches!(step, Step::ForgetUnits(_)) {
-                    true => before.clone(),
-                    false => Vec::new(),
-                };
-                before = vec![builder.add_rerun(host, Phase::Etcd, step, &before, &after)];
-            }
+            builder.add_in_turn(host, Phase::Etcd, removal(), needs);
         }
         return Ok(());
     };

@@ -210,6 +210,15 @@ pub(crate) fn socket_of(spec: &ClusterSpec, facts: &HostFacts) -> String {
     socket_adopted(spec, facts).unwrap_or_else(own)
 }
 
+/// Returns the socket of the runtime that was found on a host, whoever installed
+/// it; where none was, the one that Slipway's would have.
+pub(crate) fn found_socket(facts: &HostFacts) -> String {
+    facts.runtime.as_ref().map_or_else(
+        || paths::CONTAINERD_SOCKET.to_owned(),
+        |runtime| runtime.socket.clone(),
+    )
+}
+
 /// Returns the socket of a runtime that was there before Slipway and is kept.
 fn adopted_socket(input: &HostInput<'_>) -> Option<String> {
     socket_adopted(input.spec, input.facts)

@@ -10,9 +10,14 @@ use crate::balancer::has_balancer;
 /// The API server's port.
 pub(crate) const API_PORT: u16 = 6443;
 
+/// Returns where the API server of a control-plane host listens.
+pub(crate) fn api_address(host: &HostSpec) -> SocketAddr {
+    SocketAddr::new(host.node_ip, API_PORT)
+}
+
 /// Returns the URL of the API server on a control-plane host itself.
 pub(crate) fn local_api_url(host: &HostSpec) -> String {
-    format!("https://{}", SocketAddr::new(host.node_ip, API_PORT))
+    format!("https://{}", api_address(host))
 }
 
 /// The URL of the API server through the balancer on a worker, or on a

@@ -14,10 +14,11 @@ use slipway_api::{
 use crate::PlanError;
 use crate::balancer::{self, has_balancer};
 use crate::builder::PlanBuilder;
-use crate::control_plane_hosts::ControlPlaneHosts;
+use crate::control_plane_hosts::{ControlPlaneHosts, has_control_plane};
 use crate::departures::add_departures;
 use crate::etcd_snapshots;
 use crate::footprint::{self, CONTAINERD_UNIT, KUBELET_UNIT};
+use crate::install::found_socket;
 use crate::membership::belongs_to_cluster;
 use crate::own_files;
 use crate::plan_fixes::ROUTE_UNIT;
@@ -154,13 +155,6 @@ fn asked_for(mut plan: Plan) -> Plan {
     plan
 }
 
-/// Returns whether a host is a control-plane node, its API server up or down.
-pub(crate) fn has_control_plane(facts: &Facts, host: &HostSpec) -> bool {
-    facts
-        .host(&host.name)
-        .is_some_and(|facts| facts.existing.admin_conf)
-}
-
 /// Adds the steps that clean one host, each after the other; returns the last, or
 /// none where there is nothing of a cluster on the host or it was not reached.
 pub(crate) fn add_host_cleanup(
@@ -244,10 +238,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
             path: path.to_owned(),
         })
     };
-    let socket = facts.runtime.as_ref().map_or_else(
-        || paths::CONTAINERD_SOCKET.to_owned(),
-        |runtime| runtime.socket.clone(),
-    );
+    let socket = found_socket(facts);
     let mut steps = vec![
         stop(KUBELET_UNIT),
         Step::RemovePods(RemovePods {

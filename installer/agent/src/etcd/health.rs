@@ -1,4 +1,4 @@
-//! How a member is: status, alarms, hash, and giving back what its database does not need.
+//! How a member is: status, alarms, and giving back what its database does not need.
 
 use std::time::Duration;
 
@@ -9,9 +9,6 @@ use super::{EtcdClient, EtcdError};
 
 /// How long writing a database anew may take: it can be eight gigabytes on a slow disk.
 const DEFRAGMENT_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// How long hashing a database may take.
-const HASH_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl EtcdClient {
     /// Returns how the member describes itself.
@@ -98,19 +95,5 @@ impl EtcdClient {
         let asked = client.defragment();
         let defragmented = self.call_within(DEFRAGMENT_TIMEOUT, "defragment etcd", asked);
         defragmented.await.map(drop)
-    }
-
-    /// Returns the hash of everything up to `revision`, 0 for the newest: members with the
-    /// same data give the same hash for the same revision.
-    ///
-    /// # Errors
-    /// The revision is compacted or in the future, or the member does not answer.
-    pub async fn hash_kv(&self, revision: i64) -> Result<u32, EtcdError> {
-        let mut client = self.client.maintenance_client();
-        let asked = client.hash_kv(revision);
-        let answer = self
-            .call_within(HASH_TIMEOUT, "hash etcd's data", asked)
-            .await?;
-        Ok(answer.hash())
     }
 }

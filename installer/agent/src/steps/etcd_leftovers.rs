@@ -1,6 +1,6 @@
 //! What a member left here that etcd's other members have removed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use slipway_api::paths;
 use slipway_api::step::JoinEtcd;
@@ -26,13 +26,9 @@ pub(super) async fn forget(step: &JoinEtcd, context: &Context) -> Result<(), Age
     }
     context.log("what an earlier member left here goes: the others have removed it");
     command::run("systemctl", &["stop", KUBELET]).await?;
-    remove(&manifest)?;
+    files::delete(&manifest)?;
     remove_pod(step, context).await?;
-    match std::fs::remove_dir_all(&data) {
-        Ok(()) => {}
-        Err(error) if files::is_absent(&error) => {}
-        Err(error) => return Err(AgentError::file("delete", &data)(error)),
-    }
+    files::delete(&data)?;
     command::run("systemctl", &["start", KUBELET])
         .await
         .map(drop)
@@ -56,12 +52,4 @@ async fn remove_pod(step: &JoinEtcd, context: &Context) -> Result<(), AgentError
     let mut progress = |done, total, doing: &str| context.progress(done, total, doing);
     let removed = client.stop_and_remove_pods(&is_meant, &mut progress).await;
     removed.map(drop).map_err(failed)
-}
-
-fn remove(path: &Path) -> Result<(), AgentError> {
-    match std::fs::remove_file(path) {
-        Ok(()) => Ok(()),
-        Err(error) if files::is_absent(&error) => Ok(()),
-        Err(error) => Err(AgentError::file("delete", path)(error)),
-    }
 }

@@ -140,12 +140,7 @@ fn keep_copy(step: &RecoverEtcd, context: &Context) -> Result<(), AgentError> {
         return Ok(());
     }
     let begun = data.join(format!("copying-{}", step.recovery));
-    match std::fs::remove_dir_all(&begun) {
-        Err(error) if !files::is_absent(&error) => {
-            return Err(AgentError::file("delete", &begun)(error));
-        }
-        Ok(()) | Err(_) => {}
-    }
+    files::delete(&begun)?;
     let copied = copy_folder(&data.join(MEMBER), &begun);
     if copied.is_err() {
         let _ = std::fs::remove_dir_all(&begun);

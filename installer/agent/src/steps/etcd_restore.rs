@@ -50,7 +50,7 @@ pub(super) async fn apply_restored(
     let new = data.join(format!("restoring-{}", step.restore));
     let old = data.join(format!("before-{}", step.restore));
     files::make_private_dir(&data)?;
-    remove(&new)?;
+    files::delete(&new)?;
     context.log(format!("restoring revision {}", step.revision));
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let initial_cluster = step.initial_cluster.join(",");
@@ -83,7 +83,7 @@ pub(super) async fn apply_restored(
     )?;
     // It holds every Secret, and nobody needs it here any more.
     std::fs::remove_file(&blob).map_err(AgentError::file("delete", &blob))?;
-    remove(&context.at(paths::ETCDUTL_DIR))
+    files::delete(&context.at(paths::ETCDUTL_DIR))
 }
 
 /// Puts the new data into the old data's place, which is kept. Cut off at any point, it can be
@@ -93,25 +93,18 @@ fn swap(data: &Path, new: &Path, old: &Path) -> Result<(), AgentError> {
     if member.exists() {
         if old_member.exists() {
             // What is there came from this restore, before it was cut off.
-            remove(&member)?;
+            files::delete(&member)?;
         } else {
             files::make_private_dir(old)?;
             rename(&member, &old_member)?;
         }
     }
     rename(&new_member, &member)?;
-    remove(new)
+    files::delete(new)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), AgentError> {
     std::fs::rename(from, to).map_err(AgentError::file("move", from))
-}
-
-fn remove(path: &Path) -> Result<(), AgentError> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if !files::is_absent(&error) => Err(AgentError::file("delete", path)(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -285,11 +285,7 @@ fn pending_key(
 }
 
 fn forget_pending(kind: &str, context: &Context) -> Result<(), AgentError> {
-    let path = pending_path(kind, context);
-    match std::fs::remove_file(&path) {
-        Err(error) if !files::is_absent(&error) => Err(AgentError::file("delete", &path)(error)),
-        _ => Ok(()),
-    }
+    files::delete(&pending_path(kind, context))
 }
 
 fn pending_path(kind: &str, context: &Context) -> PathBuf {

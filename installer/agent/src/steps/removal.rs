@@ -150,13 +150,13 @@ pub(super) fn remove(path: &str, before: &Before, context: &Context) -> Result<(
     match before.of(path) {
         Some(was @ (Was::File(_) | Was::Link { .. })) => {
             if at.is_dir() && !at.is_symlink() {
-                delete(&at)?;
+                files::delete(&at)?;
             }
             before.put_back(&at, was)
         }
         Some(Was::EmptyFolder | Was::UsedFolder) => empty(&at),
         Some(Was::Absent) | None if stays(&at)? => empty(&at),
-        Some(Was::Absent) | None => delete(&at),
+        Some(Was::Absent) | None => files::delete(&at),
     }
 }
 
@@ -184,20 +184,9 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, AgentError> {
 }
 
 fn empty(folder: &Path) -> Result<(), AgentError> {
-    entries(folder)?.iter().try_for_each(|path| delete(path))
-}
-
-/// Deletes a file or folder; a symbolic link is deleted, never followed.
-fn delete(path: &Path) -> Result<(), AgentError> {
-    let removed = match std::fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if !files::is_absent(&error) => Err(AgentError::file("delete", path)(error)),
-        _ => Ok(()),
-    }
+    entries(folder)?
+        .iter()
+        .try_for_each(|path| files::delete(path))
 }
 
 fn holds_no_file(folder: &Path) -> Result<bool, AgentError> {

@@ -3,14 +3,13 @@
 
 use slipway_api::{
     ClusterFacts, ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, Facts,
-    HostState, Outcome, Plan, RunId, RunState, Step,
+    HostState, Outcome, Plan, Step,
 };
-use slipway_engine::{EngineError, RunRequest, Survey, run_plan};
 use slipway_hosts::{FakeHost, Fault};
 use slipway_planner::{Departure, Scope, plan_apply};
 
 use crate::control_planes::script;
-use crate::fakes::{NamedBlobs, applied, fleet};
+use crate::fakes::{applied, run_plan_of};
 use crate::support::{bare_facts, manifest, spec_of};
 
 /// Returns the file with the hosts of these numbers.
@@ -82,21 +81,6 @@ fn hosts() -> Vec<FakeHost> {
     spec.hosts.into_iter().map(|it| host(it.name)).collect()
 }
 
-async fn run(hosts: &[FakeHost], plan: &Plan) -> Result<RunState, EngineError> {
-    let mut fleet = fleet(hosts);
-    let plan = Survey::take(&mut fleet, seen(), |_| Ok(plan.clone()))
-        .await?
-        .plan;
-    let request = RunRequest {
-        run: RunId::new(jiff::Timestamp::UNIX_EPOCH, 1),
-        command: "apply".to_owned(),
-        plan: &plan,
-        blobs: &NamedBlobs::new(),
-        stop: tokio::sync::watch::channel(false).1,
-    };
-    run_plan(&fleet, request, &mut |_| {}).await
-}
-
 /// What must hold wherever a run ends.
 fn assert_order(hosts: &[FakeHost], what: &str) {
     let steps: Vec<Vec<Step>> = hosts.iter().map(FakeHost::applied_steps).collect();
@@ -135,7 +119,7 @@ fn assert_order(hosts: &[FakeHost], what: &str) {
 async fn a_replacement_that_is_cut_off_anywhere_loses_no_vote_and_ends_the_same() {
     let plan = plan();
     let whole = hosts();
-    let state = run(&whole, &plan).await.unwrap();
+    let state = run_plan_of(&whole, &seen(), &plan).await.unwrap();
     assert_eq!(state.outcome, Some(Outcome::Succeeded));
     assert_order(&whole, "uncut");
     for victim in 0..whole.len() {
@@ -145,12 +129,12 @@ async fn a_replacement_that_is_cut_off_anywhere_loses_no_vote_and_ends_the_same(
                 let what = format!("cp-{} at {nth}", victim + 1);
                 let hosts = hosts();
                 hosts[victim].fail_at(nth, fault);
-                if let Ok(state) = run(&hosts, &plan).await {
+                if let Ok(state) = run_plan_of(&hosts, &seen(), &plan).await {
                     assert!(state.outcome.is_some());
                 }
                 assert_order(&hosts, &what);
                 hosts[victim].revive();
-                let state = run(&hosts, &plan).await.unwrap();
+                let state = run_plan_of(&hosts, &seen(), &plan).await.unwrap();
                 assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
                 assert_order(&hosts, &what);
                 assert_eq!(applied(&hosts), applied(&whole), "{what}");

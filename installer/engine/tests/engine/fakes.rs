@@ -128,6 +128,25 @@ pub async fn run(fakes: &[FakeHost]) -> Result<(RunState, Vec<Entry>), EngineErr
     run_until(fakes, usize::MAX).await
 }
 
+/// Runs what is left of `plan` on hosts of which `seen` was seen.
+pub async fn run_plan_of(
+    fakes: &[FakeHost],
+    seen: &Facts,
+    plan: &Plan,
+) -> Result<RunState, EngineError> {
+    let mut fleet = fleet(fakes);
+    let survey = Survey::take(&mut fleet, seen.clone(), |_| Ok(plan.clone()));
+    let plan = survey.await?.plan;
+    let request = RunRequest {
+        run: RunId::new(Timestamp::UNIX_EPOCH, 1),
+        command: "apply".to_owned(),
+        plan: &plan,
+        blobs: &NamedBlobs::new(),
+        stop: tokio::sync::watch::channel(false).1,
+    };
+    run_plan(&fleet, request, &mut |_| {}).await
+}
+
 /// Runs what is left of the plan and begins nothing more after `limit` finished steps.
 pub async fn run_until(
     fakes: &[FakeHost],

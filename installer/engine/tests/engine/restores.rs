@@ -1,14 +1,11 @@
 //! etcd is made anew on all control-plane hosts, cut off anywhere: no data is
 //! touched while any member may run, and the same command again ends the same.
 
-use slipway_api::{
-    Blob, ClusterSpec, Facts, HostState, Outcome, Plan, RunId, RunState, Sha256Digest, Step,
-};
-use slipway_engine::{EngineError, RunRequest, Survey, run_plan};
+use slipway_api::{Blob, ClusterSpec, Facts, HostState, Outcome, Plan, Sha256Digest, Step};
 use slipway_hosts::{FakeHost, Fault};
 use slipway_planner::{Restore, plan_restore};
 
-use crate::fakes::{NamedBlobs, answer, applied, fleet};
+use crate::fakes::{answer, applied, run_plan_of};
 use crate::support::{bare_facts, manifest, spec_of};
 
 fn spec() -> ClusterSpec {
@@ -49,21 +46,6 @@ fn hosts() -> Vec<FakeHost> {
     spec().hosts.into_iter().map(|it| host(it.name)).collect()
 }
 
-async fn run(hosts: &[FakeHost], plan: &Plan) -> Result<RunState, EngineError> {
-    let mut fleet = fleet(hosts);
-    let plan = Survey::take(&mut fleet, seen(), |_| Ok(plan.clone()))
-        .await?
-        .plan;
-    let request = RunRequest {
-        run: RunId::new(jiff::Timestamp::UNIX_EPOCH, 1),
-        command: "etcd restore".to_owned(),
-        plan: &plan,
-        blobs: &NamedBlobs::new(),
-        stop: tokio::sync::watch::channel(false).1,
-    };
-    run_plan(&fleet, request, &mut |_| {}).await
-}
-
 /// What must hold wherever a run ends.
 fn assert_order(hosts: &[FakeHost], what: &str) {
     let has = |host: &FakeHost, wanted: fn(&Step) -> bool| host.applied_steps().iter().any(wanted);
@@ -92,7 +74,7 @@ fn assert_order(hosts: &[FakeHost], what: &str) {
 async fn a_restore_that_is_cut_off_anywhere_mixes_no_data_and_ends_the_same() {
     let plan = plan();
     let whole = hosts();
-    let state = run(&whole, &plan).await.unwrap();
+    let state = run_plan_of(&whole, &seen(), &plan).await.unwrap();
     assert_eq!(state.outcome, Some(Outcome::Succeeded));
     assert_order(&whole, "uncut");
     for victim in 0..whole.len() {
@@ -101,12 +83,12 @@ async fn a_restore_that_is_cut_off_anywhere_mixes_no_data_and_ends_the_same() {
                 let what = format!("host {victim} at {nth}");
                 let hosts = hosts();
                 hosts[victim].fail_at(nth, fault);
-                if let Ok(state) = run(&hosts, &plan).await {
+                if let Ok(state) = run_plan_of(&hosts, &seen(), &plan).await {
                     assert!(state.outcome.is_some());
                 }
                 assert_order(&hosts, &what);
                 hosts[victim].revive();
-                let state = run(&hosts, &plan).await.unwrap();
+                let state = run_plan_of(&hosts, &seen(), &plan).await.unwrap();
                 assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
                 assert_order(&hosts, &what);
                 assert_eq!(applied(&hosts), applied(&whole), "{what}");

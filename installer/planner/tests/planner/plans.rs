@@ -6,7 +6,7 @@ use crate::removals::cluster_facts;
 use crate::support::{bare_facts, manifest, spec};
 use slipway_api::{
     Check, ClusterSpec, Cni, Facts, Failure, HostState, LocalText, NodeFacts, Phase, Plan,
-    RuntimeFacts,
+    RuntimeFacts, Step, StepId,
 };
 use slipway_planner::{PlanError, Scope, plan_cluster};
 
@@ -188,6 +188,32 @@ pub(crate) fn lose(facts: &mut Facts, host: &str) {
 
 pub(crate) fn left_out(plan: &Plan) -> Vec<&str> {
     plan.left_out.iter().map(|it| it.host.as_str()).collect()
+}
+
+/// Returns every step that is done before the one at `index` can begin.
+pub(crate) fn before(plan: &Plan, index: usize) -> BTreeSet<usize> {
+    let position = |id: &StepId| {
+        plan.steps
+            .iter()
+            .position(|step| step.id == *id)
+            .expect("plans are closed")
+    };
+    let mut found = BTreeSet::new();
+    let mut open = vec![index];
+    while let Some(index) = open.pop() {
+        let needs = plan.steps[index].needs.iter().map(position);
+        open.extend(needs.filter(|need| found.insert(*need)));
+    }
+    found
+}
+
+/// Returns where steps of a kind are in the plan.
+pub(crate) fn positions(plan: &Plan, is_it: impl Fn(&Step) -> bool) -> Vec<usize> {
+    let steps = plan.steps.iter().enumerate();
+    steps
+        .filter(|(_, it)| is_it(&it.step))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 /// Returns whether every step needs only steps of the plan.

@@ -1,13 +1,14 @@
 //! The recovery of etcd after the loss of its quorum, as a plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use slipway_api::{
     Check, ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, EtcdMemberStatus,
-    Facts, Failure, HostName, HostState, Plan, Step, StepId,
+    Facts, Failure, HostName, HostState, Plan, Step,
 };
 use slipway_planner::{EtcdViews, PlanError, choose_survivor, plan_recovery};
 
+use crate::plans::{before, positions};
 use crate::support::{bare_facts, spec_of};
 
 fn spec() -> ClusterSpec {
@@ -92,26 +93,6 @@ fn survivor_of(plan: &Plan) -> String {
     let is_it = |step: &Step| matches!(step, Step::RecoverEtcd(_));
     let step = plan.steps.iter().find(|it| is_it(&it.step));
     step.unwrap().host.to_string()
-}
-
-fn positions(plan: &Plan, is_it: impl Fn(&Step) -> bool) -> Vec<usize> {
-    let steps = plan.steps.iter().enumerate();
-    steps
-        .filter(|(_, it)| is_it(&it.step))
-        .map(|(index, _)| index)
-        .collect()
-}
-
-/// Returns every step that is done before the one at `index` can begin.
-fn before(plan: &Plan, index: usize) -> BTreeSet<usize> {
-    let position = |id: &StepId| plan.steps.iter().position(|step| step.id == *id).unwrap();
-    let mut found = BTreeSet::new();
-    let mut open = vec![index];
-    while let Some(index) = open.pop() {
-        let needs = plan.steps[index].needs.iter().map(position);
-        open.extend(needs.filter(|need| found.insert(*need)));
-    }
-    found
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use slipway_api::{
-    Blob, ClusterFile, ClusterSpec, Failure, HostState, Phase, Plan, Sha256Digest, Step, StepId,
+    Blob, ClusterFile, ClusterSpec, Failure, HostState, Phase, Plan, Sha256Digest, Step,
 };
 use slipway_planner::{PlanError, Restore, plan_restore};
 
+use crate::plans::{before, positions};
 use crate::support::{bare_facts, manifest};
 
 /// Returns a cluster of three control-plane hosts and a worker.
@@ -35,26 +36,6 @@ fn planned() -> Plan {
     let spec = spec();
     let manifest = manifest(&spec.kubernetes_version);
     plan_restore(&spec, &bare_facts(&spec), &manifest, &restore()).unwrap()
-}
-
-/// Returns every step that is done before the one at `index` can begin.
-fn before(plan: &Plan, index: usize) -> BTreeSet<usize> {
-    let position = |id: &StepId| plan.steps.iter().position(|step| step.id == *id).unwrap();
-    let mut found = BTreeSet::new();
-    let mut open = vec![index];
-    while let Some(index) = open.pop() {
-        let needs = plan.steps[index].needs.iter().map(position);
-        open.extend(needs.filter(|need| found.insert(*need)));
-    }
-    found
-}
-
-fn positions(plan: &Plan, is_it: impl Fn(&Step) -> bool) -> Vec<usize> {
-    let steps = plan.steps.iter().enumerate();
-    steps
-        .filter(|(_, it)| is_it(&it.step))
-        .map(|(index, _)| index)
-        .collect()
 }
 
 #[test]
