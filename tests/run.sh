@@ -66,7 +66,7 @@ mirror_of() { needs "mirror $1" make --no-print-directory mirror KUBERNETES="$1"
 bundle_of() { mirror_of "$1" && needs build make --no-print-directory build && needs "bundle $1" make --no-print-directory bundle KUBERNETES="$1"; }
 
 lints() {
-    cargo fmt --all --check && cargo clippy --locked --workspace --all-targets -- -D warnings && cargo xtask check
+    cargo fmt --all --check && cargo clippy --locked --workspace --all-targets --all-features -- -D warnings && cargo xtask check
 }
 scenario() { KUBERNETES=$1 bash "tests/vagrant/scenarios/$2.sh"; }
 
