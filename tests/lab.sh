@@ -33,6 +33,13 @@ kubectl() { on cp-1 kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
 address_of() { awk -v host="name: $1," 'index($0, host) { sub(/.*address: /, ""); sub(/,.*/, ""); print }' "$file"; }
 
+# Writes the lab's file with these control-plane hosts and the worker only. Usage: file_of HOST…
+file_of() {
+    awk -v kept=" $* w-1 " '/- { name: / { name = $4; sub(/,/, "", name); if (!index(kept, " " name " ")) next } { print }' \
+        "$file" >"$work/cluster.yaml"
+    cat "$work/cluster.yaml"
+}
+
 # Starts the lab's bare hosts. Usage: hosts_up [WORKERS]
 hosts_up() {
     "$slipway" lab up --name "$lab" --workers "${1:-2}" --kubernetes-version "$version" --hosts-only

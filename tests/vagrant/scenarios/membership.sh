@@ -9,18 +9,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
+source tests/writer.sh
 
 # The control-plane host that stays throughout.
 asked=cp-2
 kubectl() { on "$asked" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 six_hosts_up() {
     "$slipway" lab up --name "$lab" --control-planes 5 --workers 1 --kubernetes-version "$version" --hosts-only
-}
-# Writes the lab's file with these control-plane hosts and the worker only. Usage: file_of HOST…
-file_of() {
-    awk -v kept=" $* w-1 " '/- { name: / { name = $4; sub(/,/, "", name); if (!index(kept, " " name " ")) next } { print }' \
-        "$file" >"$work/cluster.yaml"
-    cat "$work/cluster.yaml"
 }
 apply() { "$slipway" apply -f "$work/cluster.yaml" --bundle "$bundle" -y; }
 no_changes() { prints '^No changes' "$slipway" plan -f "$work/cluster.yaml" --bundle "$bundle"; }
@@ -35,31 +30,6 @@ members_are() {
     [ "$(jq -r '[.members[].member | select(.isLearner | not) | .name] | sort | join(" ")' "$work/members.json")" = "$*" ]
 }
 
-# Writes numbered ConfigMaps on the worker, through its balancer, one after the
-# other, and notes on the host which of them were acknowledged, and when.
-writer_starts() {
-    kubectl create namespace counted
-    kubectl -n counted create serviceaccount writer
-    kubectl -n counted create rolebinding writer --clusterrole=edit --serviceaccount=counted:writer
-    kubectl -n counted create token writer --duration=2h | on w-1 sh -c 'umask 077; cat >/root/token'
-    on w-1 sh -c 'cat >/root/write.sh' <<'WRITE'
-n=0
-while [ ! -e /root/stop ]; do
-    n=$((n + 1))
-    body="{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"n-$n\"}}"
-    while [ ! -e /root/stop ]; do
-        code=$(curl -s -o /dev/null -w '%{http_code}' --max-time 2 --cacert /etc/kubernetes/pki/ca.crt \
-            -H "Authorization: Bearer $(cat /root/token)" -H 'Content-Type: application/json' \
-            -d "$body" https://127.0.0.1:6443/api/v1/namespaces/counted/configmaps)
-        # 409: it was written, and the answer was lost.
-        case $code in 201 | 409) echo "$(date +%s%N) n-$n" >>/root/written; break ;; *) echo "$(date +%s%N) $code" >>/root/refused; sleep 0.1 ;; esac
-    done
-    sleep 0.1
-done
-WRITE
-    on w-1 systemd-run --unit=writer sh /root/write.sh
-    eventually 20 on w-1 test -s /root/written
-}
 grows_to_five() {
     file_of cp-1 cp-2 cp-3 cp-4 cp-5
     apply
@@ -90,21 +60,6 @@ joins_are_sent_to_one_that_stays() {
         fails grep -F "$address" <(kubectl -n kube-system get configmap kubeadm-config -o yaml)
         fails grep -F "$address" <(kubectl -n kube-public get configmap cluster-info -o yaml)
     done
-}
-nothing_acknowledged_is_lost() {
-    on w-1 touch /root/stop
-    sleep 3
-    on w-1 cat /root/written >"$work/written"
-    kubectl -n counted get configmaps -o name | sed 's#configmap/##' | sort >"$work/there"
-    cut -d' ' -f2 "$work/written" | sort >"$work/acknowledged"
-    wc -l <"$work/acknowledged"
-    [ "$(wc -l <"$work/acknowledged")" -gt 100 ]
-    comm -23 "$work/acknowledged" "$work/there" | tee "$work/lost"
-    [ ! -s "$work/lost" ]
-    local longest
-    longest=$(awk 'NR > 1 && $1 - last > max { max = $1 - last } { last = $1 } END { printf "%.1f", max / 1e9 }' "$work/written")
-    echo "the longest pause of the writer: $longest s (aim 5)" | tee "$SLIPWAY_CACHE/longest-pause"
-    awk -v it="$longest" 'BEGIN { exit it > 25 }'
 }
 
 dead_one_is_replaced() {
