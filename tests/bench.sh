@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Figures beside their goals, on three lab hosts of this machine, one of them the
-# control plane. Slipway and kubeadm are timed on the same hosts in the same run.
-# Usage: bench.sh EXAMPLES   (the folder of built examples)
+# Figures beside their goals, on lab hosts of this machine: three, one of them the control
+# plane, then five, three of them. Slipway and kubeadm are timed on the same hosts in the
+# same run. Usage: bench.sh EXAMPLES [three | five]   (the folder of built examples)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/lab.sh
 source tests/kubeadm.sh
-examples=$1
+examples=$1 part=${2:-both}
 
 seconds() { # COMMAND…: prints how long it took; its output only if it fails
     local start end
@@ -18,29 +18,29 @@ seconds() { # COMMAND…: prints how long it took; its output only if it fails
 row() { printf '%-66s %8s   %s\n' "$1" "$2" "$3"; }
 
 # Nodes Ready and cluster DNS available: what both ways of installing must reach.
+# Usage: works COUNT
 works() {
-    kubectl wait node --all --for=condition=Ready --timeout=240s
-    [ "$(kubectl get nodes -o name | wc -l)" -eq 3 ]
-    kubectl -n kube-system rollout status deployment/coredns --timeout=240s
+    kubectl wait node --all --for=condition=Ready --timeout=240s &&
+        [ "$(kubectl get nodes -o name | wc -l)" -eq "$1" ] &&
+        kubectl -n kube-system rollout status deployment/coredns --timeout=240s
 }
 
-# Takes the cluster off the hosts and leaves binaries, images, containerd and the
-# kubelet's unit, as kubeadm's documentation says to clean up after `kubeadm reset`.
+# Takes the cluster off hosts and leaves binaries, images, containerd and the kubelet's
+# unit, as kubeadm's documentation says to clean up after `kubeadm reset`.
+# Usage: take_cluster_away HOST…
 take_cluster_away() {
     local host
-    for host in w-2 w-1 cp-1; do
+    for host in "$@"; do
         on "$host" sh -ec '
             kubeadm reset --force --cri-socket '"$socket"'
+            systemctl disable --now slipway-apiserver-proxy 2>/dev/null || true
             rm -rf /etc/cni/net.d/* /var/lib/cni /run/flannel # the folder itself is watched by containerd
             for link in cni0 flannel.1; do ip link delete "$link" 2>/dev/null || true; done
             for tool in iptables ip6tables; do
                 for table in filter nat mangle; do "$tool" -t "$table" -F; "$tool" -t "$table" -X; done
             done'
-    done
+    done >"$work/away" 2>&1 || { tail -n 30 "$work/away" >&2; exit 1; }
 }
-
-kubeadm_by_hand() { kubeadm_init && kubeadm_join w-1 w-2 && works; }
-slipway_init() { init && works; }
 
 # One file of random bytes over the product's SSH and over scp, in turn, twice.
 upload() {
@@ -57,18 +57,56 @@ upload() {
     on w-1 rm -f /tmp/random
 }
 
-row WHAT SECONDS GOAL
-row "lab up: three bare hosts" "$(seconds hosts_up)" ""
-row "preflight: connect, bring the agent, facts and checks of 3 bare hosts" "$(seconds "$slipway" preflight -f "$file")" ""
-row "init: 3 bare hosts, everything uploaded, addons running" "$(seconds init)" ""
-row "second apply: no change" "$(seconds "$slipway" apply -f "$file" --bundle "$bundle" -y)" "under 5"
-upload
-save_flannel
-bring_kubeadm w-1 w-2
-take_cluster_away >"$work/away" 2>&1 || { tail -n 30 "$work/away" >&2; exit 1; }
-by_hand=$(seconds kubeadm_by_hand)
-row "kubeadm by hand: init, flannel, two joins, until DNS is available" "$by_hand" ""
-take_cluster_away >"$work/away" 2>&1 || { tail -n 30 "$work/away" >&2; exit 1; }
 # Equal work: kubeadm by hand brings no metrics-server.
-sed -i '/^  hosts:/i\  addons: { metricsServer: false }' "$file"
-row "slipway init on the same hosts, binaries and images present, same end" "$(seconds slipway_init)" "at most $by_hand"
+without_metrics_server() { sed -i '/^  hosts:/i\  addons: { metricsServer: false }' "$file"; }
+
+by_hand_on_three() { kubeadm_init && kubeadm_join w-1 w-2 && works 3; }
+slipway_on_three() { init && works 3; }
+three_hosts() {
+    local by_hand
+    row "lab up: three bare hosts" "$(seconds hosts_up)" ""
+    row "preflight: connect, bring the agent, facts and checks of 3 bare hosts" "$(seconds "$slipway" preflight -f "$file")" ""
+    row "init: 3 bare hosts, everything uploaded, addons running" "$(seconds init)" ""
+    row "second apply: no change" "$(seconds "$slipway" apply -f "$file" --bundle "$bundle" -y)" "under 5"
+    upload
+    save_flannel
+    bring_kubeadm w-1 w-2
+    take_cluster_away w-2 w-1 cp-1
+    by_hand=$(seconds by_hand_on_three)
+    row "kubeadm by hand: init, flannel, two joins, until DNS is available" "$by_hand" ""
+    take_cluster_away w-2 w-1 cp-1
+    without_metrics_server
+    row "slipway init on the same hosts, binaries and images present, same end" "$(seconds slipway_on_three)" "at most $by_hand"
+}
+
+five_hosts_up() {
+    "$slipway" lab up --name "$lab" --control-planes 3 --workers 2 --kubernetes-version "$version" --hosts-only
+}
+by_hand_on_five() {
+    endpoint=api.slipway.test kubeadm_init --upload-certs && kubeadm_join_control_planes cp-2 cp-3 &&
+        kubeadm_join w-1 w-2 && works 5
+}
+slipway_on_five() { init && works 5; }
+five_hosts() {
+    local host ours by_hand
+    seconds five_hosts_up >"$work/up"
+    row "init: 5 bare hosts, 3 control planes, everything uploaded" "$(seconds init)" ""
+    save_flannel
+    bring_kubeadm w-1 w-2
+    for host in cp-1 cp-2 cp-3 w-1 w-2; do
+        on "$host" sh -c "echo '$(address_of cp-1) api.slipway.test' >>/etc/hosts"
+    done
+    without_metrics_server
+    take_cluster_away w-2 w-1 cp-3 cp-2 cp-1
+    ours=$(seconds slipway_on_five)
+    take_cluster_away w-2 w-1 cp-3 cp-2 cp-1
+    by_hand=$(seconds by_hand_on_five)
+    row "kubeadm by hand: init, flannel, 2 control planes and 2 workers join" "$by_hand" ""
+    row "slipway init on the same 5 hosts, all present, same end" "$ours" \
+        "at most $(awk -v it="$by_hand" 'BEGIN { printf "%.1f", it / 2 }')"
+}
+
+row WHAT SECONDS GOAL
+[ "$part" = five ] || three_hosts
+[ "$part" != both ] || "$slipway" lab down --name "$lab" >"$work/down" 2>&1
+[ "$part" = three ] || five_hosts

@@ -46,7 +46,8 @@ save_flannel() {
         .metadata.creationTimestamp, .metadata.generation, .metadata.managedFields)] }' "$work/cluster.json" "$work/namespaced.json" >"$work/flannel.json"
 }
 
-# `kubeadm init` on cp-1 with what this machine makes necessary, then flannel.
+# `kubeadm init` on cp-1 with what this machine makes necessary, then flannel. `endpoint`
+# names the controlPlaneEndpoint, if there is to be one. Usage: kubeadm_init [FLAG…]
 kubeadm_init() {
     {
         cat <<YAML
@@ -57,12 +58,13 @@ nodeRegistration: { name: cp-1, criSocket: "$socket", ignorePreflightErrors: [Sy
 ---
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
-kubernetesVersion: v$version
+kubernetesVersion: v$version${endpoint:+
+controlPlaneEndpoint: $endpoint:6443}
 networking: { podSubnet: 10.244.0.0/16 }
 YAML
         sed -n '/^---/,$p' "$file"
     } | on cp-1 tee /root/kubeadm.yaml >/dev/null
-    on cp-1 kubeadm init --config /root/kubeadm.yaml
+    on cp-1 kubeadm init --config /root/kubeadm.yaml "$@" | tee "$work/kubeadm.out"
     kubectl create -f - <"$work/flannel.json"
 }
 
@@ -73,5 +75,18 @@ kubeadm_join() {
     for host in "$@"; do
         # shellcheck disable=SC2086
         on "$host" $join --cri-socket "$socket" --ignore-preflight-errors=SystemVerification
+    done
+}
+
+# Joins control-plane hosts, with the certificates that `kubeadm_init --upload-certs`
+# stored. Usage: kubeadm_join_control_planes HOST…
+kubeadm_join_control_planes() {
+    local join key host
+    join=$(on cp-1 kubeadm token create --print-join-command | tr -d '\r')
+    key=$(grep -oE -m 1 -- '--certificate-key [0-9a-f]{64}' "$work/kubeadm.out")
+    for host in "$@"; do
+        # shellcheck disable=SC2086
+        on "$host" $join --control-plane $key --apiserver-advertise-address "$(address_of "$host")" \
+            --cri-socket "$socket" --ignore-preflight-errors=SystemVerification
     done
 }
