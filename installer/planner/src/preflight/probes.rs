@@ -296,7 +296,7 @@ fn given_files(spec: &ClusterSpec, facts: &Facts, peer: &Peer<'_>) -> Option<Pro
 fn etcd_probes(spec: &ClusterSpec, peer: &Peer<'_>) -> Vec<Probe> {
     let etcd = match &spec.cluster_configuration.etcd {
         Etcd::Local(etcd) => etcd,
-        Etcd::External(etcd) => return external_etcd_probes(etcd),
+        Etcd::External(etcd) => return external_etcd_probes(etcd, peer.host),
     };
     let folder = &etcd.data_dir;
     let existing = &peer.facts.existing;
@@ -313,13 +313,18 @@ fn etcd_probes(spec: &ClusterSpec, peer: &Peer<'_>) -> Vec<Probe> {
     probes
 }
 
-fn external_etcd_probes(etcd: &ExternalEtcd) -> Vec<Probe> {
+/// Returns how somebody else's etcd is asked. A client's file that the cluster file itself
+/// brings to the host is neither looked for nor shown to etcd: it may not be there yet.
+fn external_etcd_probes(etcd: &ExternalEtcd, host: &HostSpec) -> Vec<Probe> {
     let files = [&etcd.ca_file, &etcd.cert_file, &etcd.key_file];
-    let paths: Vec<String> = files
-        .into_iter()
-        .filter(|path| !path.is_empty())
+    let files = files.into_iter().filter(|path| !path.is_empty());
+    let (brought, paths): (Vec<String>, Vec<String>) = files
         .cloned()
-        .collect();
+        .partition(|path| host.files.iter().any(|file| file.dest == *path));
+    let found = (!paths.is_empty()).then_some(Probe::FindFiles { paths });
+    if !brought.is_empty() {
+        return found.into_iter().collect();
+    }
     let urls = match &etcd.http_endpoints[..] {
         [] => &etcd.endpoints,
         _ => &etcd.http_endpoints,
@@ -330,7 +335,6 @@ fn external_etcd_probes(etcd: &ExternalEtcd) -> Vec<Probe> {
         cert_file: etcd.cert_file.clone(),
         key_file: etcd.key_file.clone(),
     });
-    let found = (!paths.is_empty()).then_some(Probe::FindFiles { paths });
     found.into_iter().chain(asks).collect()
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slipway_api::{
     Arrival, ClockOffset, ClusterSpec, Disk, Endpoint, Etcd, ExternalEtcd, Facts, Finding,
-    HostFacts, HostName, HostProbes, ListenerState, LocalEtcd, Probe, ProbeOutcome, Role, Severity,
-    SyncLatency, Transport,
+    HostFacts, HostFile, HostName, HostProbes, ListenerState, LocalEtcd, Probe, ProbeOutcome, Role,
+    Severity, SyncLatency, Transport,
 };
 use slipway_planner::preflight::{plan_listeners, plan_probes};
 use slipway_planner::{Scope, preflight};
@@ -412,15 +412,19 @@ fn a_disk_is_not_written_where_etcd_has_its_data() {
 
 /// Returns the findings of a cluster with somebody else's etcd, after a change
 /// to what came of the probes of `cp-1`.
-fn with_external_etcd(change: impl FnOnce(&mut BTreeMap<HostName, HostProbes>)) -> Vec<Finding> {
-    let mut spec = spec();
-    spec.cluster_configuration.etcd = Etcd::External(ExternalEtcd {
+fn somebody_s_etcd() -> Etcd {
+    Etcd::External(ExternalEtcd {
         endpoints: vec!["https://etcd.example:2379".to_owned()],
         http_endpoints: Vec::new(),
         ca_file: "/etc/etcd/ca.crt".to_owned(),
         cert_file: "/etc/etcd/client.crt".to_owned(),
         key_file: "/etc/etcd/client.key".to_owned(),
-    });
+    })
+}
+
+fn with_external_etcd(change: impl FnOnce(&mut BTreeMap<HostName, HostProbes>)) -> Vec<Finding> {
+    let mut spec = spec();
+    spec.cluster_configuration.etcd = somebody_s_etcd();
     let mut facts = bare_facts(&spec);
     facts.probes = good_probes(&spec, &facts);
     change(&mut facts.probes);
@@ -461,6 +465,40 @@ fn somebody_else_s_etcd_is_asked_for_its_version_with_the_files_of_the_api_serve
             (error, "ExternalEtcdVersion", Some("cp-1")),
         ]
     );
+}
+
+#[test]
+fn files_that_the_cluster_file_brings_are_not_asked_for_before() {
+    let mut spec = spec();
+    spec.cluster_configuration.etcd = somebody_s_etcd();
+    let host = &mut spec.hosts[0];
+    let brought = |dest: &str| HostFile {
+        src: "client.key".into(),
+        dest: dest.to_owned(),
+        mode: 0o600,
+        content: None,
+    };
+    host.files = vec![brought("/etc/etcd/client.key")];
+    let facts = bare_facts(&spec);
+    let planned = plan_probes(&spec, &facts, &Scope::All, &BTreeMap::new());
+    let of_first: Vec<&Probe> = planned[&spec.hosts[0].name].iter().collect();
+    let looked = of_first.iter().find_map(|probe| {
+        if let Probe::FindFiles { paths } = probe {
+            Some(paths.as_slice())
+        } else {
+            None
+        }
+    });
+    assert_eq!(
+        looked,
+        Some(
+            ["/etc/etcd/ca.crt", "/etc/etcd/client.crt"]
+                .map(str::to_owned)
+                .as_slice()
+        )
+    );
+    let is_asking = |probe: &&&Probe| matches!(probe, Probe::AskEtcdVersion { .. });
+    assert_eq!(of_first.iter().filter(is_asking).count(), 0);
 }
 
 #[test]
