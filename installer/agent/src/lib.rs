@@ -24,6 +24,7 @@ mod netfilter;
 mod placed_files;
 mod probes;
 mod processes;
+mod same_manifest;
 mod server;
 mod start_record;
 mod steps;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Story: the real kubeadm joins a control-plane node to our cluster, with the
 # certificates that we uploaded; the node is taken into the file, and our own
-# `join` adds a third control-plane node.
+# `join` adds a third control-plane node; and one to a cluster that kubeadm made.
 #
 # Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
 set -euo pipefail
@@ -83,6 +83,32 @@ our_join_adds_a_third() {
     prints '^No changes' "$slipway" apply -f "$work/three.yaml" --bundle "$bundle" -y
 }
 
+kubeadm_makes_a_cluster() {
+    save_flannel
+    "$slipway" reset -f "$work/three.yaml" --all -y
+    install_by_hand cp-1 all
+    kubeadm_init
+    eventually 60 nodes_ready 1
+    kubeadms_files >"$work/kubeadms"
+}
+kubeadms_files() { on cp-1 sh -c 'sha256sum /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/apiserver.crt'; }
+our_join_adds_one_to_it() {
+    grep -v 'name: cp-2' "$work/three.yaml" >"$work/kubeadms.yaml"
+    "$slipway" join -f "$work/kubeadms.yaml" --host cp-3 --bundle "$bundle" -y
+    eventually 60 nodes_ready 2
+    members_vote 2
+    available coredns
+    # What kubeadm made is as kubeadm made it, and its authority signs for the new node.
+    kubeadms_files | diff "$work/kubeadms" -
+    prints ': OK' on cp-3 openssl verify -CAfile /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/apiserver.crt
+    diff <(on cp-1 sha256sum /etc/kubernetes/pki/ca.crt) <(on cp-3 sha256sum /etc/kubernetes/pki/ca.crt)
+}
+apply_takes_it_into_the_file() {
+    "$slipway" apply -f "$work/kubeadms.yaml" --bundle "$bundle" -y
+    eventually 60 nodes_ready 2
+    prints '^No changes' "$slipway" apply -f "$work/kubeadms.yaml" --bundle "$bundle" -y
+}
+
 if subtest "three bare hosts boot" three_hosts_up; then
     subtest "upload of certificates is refused without an endpoint" refused_without_an_endpoint || true
     if subtest "init makes one control-plane node and uploads certificates" init_uploads_certificates; then
@@ -94,6 +120,10 @@ if subtest "three bare hosts boot" three_hosts_up; then
             subtest "the keys came over" keys_came_over || true
             subtest "apply takes the node into the file" node_is_taken_into_the_file || true
             subtest "our join adds a third" our_join_adds_a_third || true
+            if subtest "kubeadm makes a cluster on hosts that Slipway reset" kubeadm_makes_a_cluster; then
+                subtest "our join adds a control-plane node to it" our_join_adds_one_to_it || true
+                subtest "apply takes kubeadm's cluster into the file" apply_takes_it_into_the_file || true
+            fi
         fi
     fi
     subtest "nothing left the lab" nothing_escaped || true
