@@ -19,6 +19,16 @@ use crate::plan_cluster::HostInput;
 /// etcd's tool, as the archive's member is called.
 const PROGRAM: &str = "etcdutl";
 
+/// What is stopped, in this order, and starts again in the opposite one. The controller
+/// manager and the scheduler hold what they have read: with their memory of another past one
+/// would give a Pod subnet to two nodes, and the other would bind Pods that are not there.
+const HELD: [&str; 4] = [
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+];
+
 /// What is to be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restore {
@@ -31,7 +41,7 @@ pub struct Restore {
 }
 
 /// Returns the steps that make a new etcd cluster of all control-plane hosts from one
-/// snapshot: every API server and member stops before any data is touched, and all data is in
+/// snapshot: the whole control plane stops before any data is touched, and all data is in
 /// place before any member starts.
 ///
 /// # Errors
@@ -82,7 +92,7 @@ pub fn plan_restore(
         )?;
         let tool = builder.add(host, Phase::Etcd, tool, &[]);
         let hold = Step::HoldStaticPods(HoldStaticPods {
-            names: ["kube-apiserver", "etcd"].map(str::to_owned).to_vec(),
+            names: HELD.map(str::to_owned).to_vec(),
             socket: runtime_socket(input),
             timeout_seconds,
         });
@@ -106,7 +116,7 @@ pub fn plan_restore(
     for input in &inputs {
         let host = &input.host.name;
         let start = Step::ReleaseStaticPods(ReleaseStaticPods {
-            names: ["etcd", "kube-apiserver"].map(str::to_owned).to_vec(),
+            names: HELD.map(str::to_owned).into_iter().rev().collect(),
             socket: runtime_socket(input),
             timeout_seconds,
         });

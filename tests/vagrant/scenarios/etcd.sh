@@ -72,7 +72,7 @@ plan_is_shown() {
     etcd restore "$work/snapshot.db" --bundle "$bundle" --dry-run >"$work/plan" || status=$?
     cat "$work/plan"
     [ "$status" -eq 2 ]
-    grep -qE 'cp-1 +stop kube-apiserver, etcd' "$work/plan"
+    grep -qE 'cp-1 +stop kube-scheduler, kube-controller-manager, kube-apiserver, etcd' "$work/plan"
     grep -qE 'cp-1 +restore etcd to revision [0-9]+, old data kept in /var/lib/etcd/before-' "$work/plan"
     nodes_ready 2
 }
