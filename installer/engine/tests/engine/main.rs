@@ -15,6 +15,8 @@ mod lost_hosts;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod recoveries;
+#[cfg(test)]
 mod restores;
 #[cfg(test)]
 mod runs;

@@ -1,0 +1,163 @@
+//! etcd is made a cluster of one after the loss of its quorum, cut off anywhere: no data is
+//! touched while any reached member may run, and the same command again ends the same.
+
+use std::collections::BTreeMap;
+
+use slipway_api::{
+    ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, EtcdMemberStatus, Facts,
+    Failure, HostName, HostState, Outcome, Plan, Step,
+};
+use slipway_hosts::{FakeHost, Fault};
+use slipway_planner::{EtcdViews, plan_recovery};
+
+use crate::fakes::{answer, applied, run_plan_of};
+use crate::support::{bare_facts, spec_of};
+
+/// Of five members these two are left; the second has more.
+const SURVIVORS: [(u64, u64); 2] = [(2, 6000), (4, 6007)];
+
+fn spec() -> ClusterSpec {
+    let host = |number| {
+        format!(
+            "\x20   - {{ name: cp-{number}, address: 192.0.2.1{number}, role: control-plane }}\n"
+        )
+    };
+    let hosts: String = (1..=5).map(host).collect();
+    spec_of(&format!("  hosts:\n{hosts}"))
+}
+
+fn name(number: u64) -> HostName {
+    format!("cp-{number}").parse().expect("a name")
+}
+
+/// Returns what is seen; the recovery under way on a host, if one was cut off there.
+fn seen(under_way: Option<&str>) -> Facts {
+    let mut facts = bare_facts(&spec());
+    for (host, state) in &mut facts.hosts {
+        let is_left = SURVIVORS.iter().any(|(number, _)| name(*number) == *host);
+        if !is_left {
+            *state = HostState::Unreached {
+                failure: Failure::because("no route"),
+            };
+        } else if let HostState::Reached(facts) = state {
+            facts.existing.kubelet_conf = true;
+            if *host == name(4) {
+                facts.existing.etcd_recovery = under_way.map(str::to_owned);
+            }
+        }
+    }
+    facts
+}
+
+fn views() -> EtcdViews {
+    let member = |number: u64| {
+        let id = EtcdMemberId::new(number);
+        let left = SURVIVORS.iter().find(|(survivor, _)| *survivor == number);
+        EtcdMemberFacts {
+            member: EtcdMember {
+                id,
+                name: format!("cp-{number}"),
+                peer_urls: vec![format!("https://192.0.2.1{number}:2380")],
+                client_urls: vec![format!("https://192.0.2.1{number}:2379")],
+                is_learner: false,
+            },
+            status: left.map(|(_, raft_index)| EtcdMemberStatus {
+                id,
+                version: "3.6.8".to_owned(),
+                leader: None,
+                is_learner: false,
+                revision: 5000,
+                raft_term: 7,
+                raft_index: *raft_index,
+                raft_applied_index: *raft_index,
+                db_size: 0,
+                db_in_use: 0,
+                db_quota: None,
+                errors: Vec::new(),
+            }),
+            failure: Some(Failure::because("no leader")),
+        }
+    };
+    let etcd = EtcdFacts {
+        members: (1..=5).map(member).collect(),
+        alarms: Vec::new(),
+    };
+    let view = |(number, _): (u64, u64)| (name(number), etcd.clone());
+    SURVIVORS.into_iter().map(view).collect()
+}
+
+fn plan() -> Plan {
+    plan_recovery(&spec(), &seen(None), &views(), None, "run-1").expect("a plan")
+}
+
+/// Returns what the same command plans once its first run was cut off: nobody answers any
+/// more where everything is stopped, and the marker names what was begun.
+fn plan_again() -> Plan {
+    let (spec, facts) = (spec(), seen(Some("run-1")));
+    plan_recovery(&spec, &facts, &BTreeMap::new(), None, "run-2").expect("a plan")
+}
+
+fn hosts() -> Vec<FakeHost> {
+    let host = |(number, _): (u64, u64)| {
+        FakeHost::new(name(number)).with_script(|request, _| answer(request).map(Ok))
+    };
+    SURVIVORS.into_iter().map(host).collect()
+}
+
+/// What must hold wherever a run ends.
+fn assert_order(hosts: &[FakeHost], what: &str) {
+    let has = |host: &FakeHost, wanted: fn(&Step) -> bool| host.applied_steps().iter().any(wanted);
+    let [other, survivor] = hosts else {
+        panic!("two are left");
+    };
+    let is_aside = |step: &Step| matches!(step, Step::SetEtcdAside(_));
+    let is_held = |step: &Step| matches!(step, Step::HoldStaticPods(_));
+    let is_recovered = |step: &Step| matches!(step, Step::RecoverEtcd(_));
+    let is_started = |step: &Step| matches!(step, Step::ReleaseStaticPods(_));
+    let is_marked = |step: &Step| matches!(step, Step::WriteFile(_));
+    assert!(
+        has(survivor, is_marked) || !hosts.iter().any(|host| has(host, is_held)),
+        "{what}: stopped before anybody wrote down who goes on"
+    );
+    assert!(
+        has(other, is_aside) && has(survivor, is_held) || !has(survivor, is_recovered),
+        "{what}: alone beside data that may come back"
+    );
+    assert!(
+        has(survivor, is_recovered) || !has(survivor, is_started),
+        "{what}: started with its lost members"
+    );
+    assert!(!has(other, is_started), "{what}: two clusters");
+    assert!(!has(other, is_recovered), "{what}: two clusters");
+}
+
+#[tokio::test]
+async fn a_recovery_that_is_cut_off_anywhere_makes_one_cluster_and_ends_the_same() {
+    let whole = hosts();
+    let state = run_plan_of(&whole, &seen(None), &plan()).await.unwrap();
+    assert_eq!(state.outcome, Some(Outcome::Succeeded));
+    assert_order(&whole, "uncut");
+    for victim in 0..whole.len() {
+        for nth in 1..whole[victim].requests().len() {
+            for fault in [Fault::DieBefore, Fault::DieAfter] {
+                let what = format!("host {victim} at {nth}, {fault:?}");
+                let hosts = hosts();
+                hosts[victim].fail_at(nth, fault);
+                if let Ok(state) = run_plan_of(&hosts, &seen(None), &plan()).await {
+                    assert!(state.outcome.is_some());
+                }
+                assert_order(&hosts, &what);
+                hosts[victim].revive();
+                let is_marked = |step: &Step| matches!(step, Step::WriteFile(_));
+                let (facts, plan) = match hosts[1].applied_steps().iter().any(is_marked) {
+                    true => (seen(Some("run-1")), plan_again()),
+                    false => (seen(None), plan()),
+                };
+                let state = run_plan_of(&hosts, &facts, &plan).await.unwrap();
+                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
+                assert_order(&hosts, &what);
+                assert_eq!(applied(&hosts), applied(&whole), "{what}");
+            }
+        }
+    }
+}
