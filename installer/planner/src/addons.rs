@@ -118,6 +118,8 @@ pub(crate) fn shown_file(spec: &ClusterSpec) -> String {
     let mut shown = spec.clone();
     shown.runtime.extra_config = None;
     shown.runtime.registry_mirrors.clear();
+    // Which checks are passed over is asked of each run, by flag or file, and no part of a cluster.
+    shown.ignore_preflight_errors.clear();
     slipway_api::print_cluster(&shown)
 }
 
