@@ -66,9 +66,8 @@ impl ClusterHealth {
             }
         }
         health.judge_balancers(spec, facts);
-        health
-            .unhealthy
-            .extend(seen.etcd.map(etcd_troubles).unwrap_or_default());
+        let of_etcd = seen.etcd.map(|etcd| etcd_troubles(spec, etcd));
+        health.unhealthy.extend(of_etcd.unwrap_or_default());
         if !seen.self_signed.is_empty() {
             health.warn(
                 format!(

@@ -1,6 +1,6 @@
 //! What is wrong with etcd, and what to do about it.
 
-use slipway_api::{EtcdAlarmKind, EtcdFacts, EtcdMemberFacts, EtcdVotes, Failure};
+use slipway_api::{ClusterSpec, EtcdAlarmKind, EtcdFacts, EtcdMemberFacts, EtcdVotes, Failure};
 
 /// How many revisions a member may be behind: members are asked one after the
 /// other, while writes go on.
@@ -10,7 +10,7 @@ const LAG_LIMIT: i64 = 1000;
 const QUOTA_PERCENT: u64 = 80;
 
 /// Returns what is wrong with etcd, the worst first.
-pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
+pub fn etcd_troubles(spec: &ClusterSpec, facts: &EtcdFacts) -> Vec<Failure> {
     let mut troubles = Vec::new();
     let mut add = |what: String, help: &str| {
         troubles.push(Failure::because(what).with_help(help));
@@ -28,7 +28,7 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
     }
     for alarm in &facts.alarms {
         let named = facts.members.iter().find(|it| it.member.id == alarm.member);
-        let name = named.map_or_else(|| alarm.member.to_string(), EtcdMemberFacts::shown_name);
+        let name = named.map_or_else(|| alarm.member.to_string(), |it| spec.name_of(&it.member));
         let help = match alarm.kind {
             EtcdAlarmKind::NoSpace => {
                 "etcd takes no writes: `slipway etcd defrag` wins space back and ends the alarm; delete objects that nobody needs, or give etcd a larger `quota-backend-bytes`"
@@ -43,16 +43,22 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
         );
     }
     for facts in &facts.members {
+        let name = spec.name_of(&facts.member);
         if let Some(failure) = &facts.failure {
             add(
-                format!("member {} is not healthy: {failure}", facts.shown_name()),
+                format!("member {name} is not healthy: {failure}"),
                 "`crictl ps -a --name etcd` on its host shows whether it runs, `crictl logs ID` why not",
             );
         }
         if facts.member.is_learner {
+            let host = spec
+                .host_of(&facts.member)
+                .map_or("NAME", |host| host.name.as_str());
             add(
-                format!("member {} has no vote yet", facts.shown_name()),
-                "it is joining, or its joining was cut off: `slipway apply` goes on with it; if its host is gone for good, `slipway reset --host NAME` takes it out",
+                format!("member {name} has no vote yet"),
+                &format!(
+                    "it is joining, or its joining was cut off: `slipway apply` goes on with it; if its host is gone for good, `slipway reset --host {host}` takes it out"
+                ),
             );
         }
     }
@@ -61,10 +67,11 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
         let Some(status) = &facts.status else {
             continue;
         };
+        let name = spec.name_of(&facts.member);
         let lag = newest - status.revision;
         if lag > LAG_LIMIT {
             add(
-                format!("member {} is {lag} revisions behind", facts.shown_name()),
+                format!("member {name} is {lag} revisions behind"),
                 "look at its disk and network: `slipway preflight` measures both",
             );
         }
@@ -72,10 +79,7 @@ pub fn etcd_troubles(facts: &EtcdFacts) -> Vec<Failure> {
             && percent >= QUOTA_PERCENT
         {
             add(
-                format!(
-                    "member {} fills {percent} % of its quota",
-                    facts.shown_name()
-                ),
+                format!("member {name} fills {percent} % of its quota"),
                 "at 100 % etcd takes no writes: `slipway etcd defrag`, and if that wins nothing, fewer objects or a larger `quota-backend-bytes`",
             );
         }
@@ -91,13 +95,21 @@ pub fn quota_percent(facts: &EtcdMemberFacts) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use slipway_api::{EtcdAlarm, EtcdMemberId};
+    use slipway_api::{ClusterFile, EtcdAlarm, EtcdMemberId};
 
     use super::*;
     use crate::plan_defragment::tests::three_members;
 
+    fn spec() -> ClusterSpec {
+        let text = "apiVersion: slipway.dev/v1alpha1\nkind: Cluster\nmetadata: { name: harbour }\n\
+            spec:\n  kubernetesVersion: 1.36.3\n  hosts:\n\
+            \x20 - { name: cp-1, address: 10.0.0.1, role: control-plane }\n\
+            \x20 - { name: cp-3, address: 10.0.0.3, role: control-plane }\n";
+        ClusterFile::parse(text, "cluster.yaml").unwrap().spec
+    }
+
     fn told(facts: &EtcdFacts) -> Vec<String> {
-        let troubles = etcd_troubles(facts).into_iter();
+        let troubles = etcd_troubles(&spec(), facts).into_iter();
         troubles.map(|trouble| trouble.message).collect()
     }
 
@@ -121,6 +133,24 @@ mod tests {
                 "member cp-3 is not healthy: nobody answers",
             ]
         );
+    }
+
+    #[test]
+    fn a_learner_that_never_started_is_called_by_the_host_it_was_added_for() {
+        let mut facts = three_members();
+        for member in &mut facts.members[1..] {
+            member.member.is_learner = true;
+            member.member.name.clear();
+        }
+        let troubles = etcd_troubles(&spec(), &facts);
+        let messages: Vec<&str> = troubles.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            ["member 2 has no vote yet", "member cp-3 has no vote yet"]
+        );
+        let help = |index: usize| troubles[index].help.clone().unwrap();
+        assert!(help(0).contains("reset --host NAME"), "{}", help(0));
+        assert!(help(1).contains("reset --host cp-3"), "{}", help(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     ClusterConfiguration, EtcdSnapshots, GoDuration, HostName, HostSpec, LocalText, Patches, Role,
     Subnets,
 };
-use crate::KubernetesVersion;
+use crate::{EtcdMember, KubernetesVersion};
 
 /// A whole cluster as its file describes it, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,6 +160,22 @@ impl ClusterSpec {
     /// Returns the host called `name`.
     pub fn host(&self, name: &HostName) -> Option<&HostSpec> {
         self.hosts.iter().find(|host| host.name == *name)
+    }
+
+    /// Returns the host on which a member of etcd runs, or was to run.
+    pub fn host_of(&self, member: &EtcdMember) -> Option<&HostSpec> {
+        let is_its = |host: &&HostSpec| member.is_of(host.node_name(), host.node_ip);
+        self.hosts.iter().find(is_its)
+    }
+
+    /// Returns what a member of etcd is called: its name; before it has one, that of the node
+    /// it was added for, or its ID.
+    pub fn name_of(&self, member: &EtcdMember) -> String {
+        match (member.has_started(), self.host_of(member)) {
+            (true, _) => member.name.clone(),
+            (false, Some(host)) => host.node_name().to_owned(),
+            (false, None) => member.id.to_string(),
+        }
     }
 
     /// Returns the first control-plane host: the one that starts the cluster.

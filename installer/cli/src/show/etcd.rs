@@ -1,13 +1,18 @@
 //! etcd's members as a table.
 
-use slipway_api::{EtcdFacts, EtcdMemberFacts, Failure};
+use slipway_api::{ClusterSpec, EtcdFacts, EtcdMemberFacts, Failure};
 use slipway_planner::quota_percent;
 
 use super::table;
 use crate::args::Output;
 
 /// Prints the members and what is wrong with them on stdout.
-pub(crate) fn etcd_members(facts: &EtcdFacts, troubles: &[Failure], output: Output) {
+pub(crate) fn etcd_members(
+    spec: &ClusterSpec,
+    facts: &EtcdFacts,
+    troubles: &[Failure],
+    output: Output,
+) {
     if output == Output::Json {
         return super::json(&serde_json::json!({
             "members": facts.members,
@@ -15,7 +20,7 @@ pub(crate) fn etcd_members(facts: &EtcdFacts, troubles: &[Failure], output: Outp
             "troubles": troubles,
         }));
     }
-    out!("{}", member_table(facts));
+    out!("{}", member_table(spec, facts));
     outln!("");
     print_troubles(troubles);
     if troubles.is_empty() {
@@ -34,18 +39,23 @@ pub(super) fn print_troubles(troubles: &[Failure]) {
 }
 
 /// Returns the members as a table.
-pub(super) fn member_table(facts: &EtcdFacts) -> String {
+pub(super) fn member_table(spec: &ClusterSpec, facts: &EtcdFacts) -> String {
     let head = [
         "MEMBER", "ID", "STATE", "ROLE", "VERSION", "REVISION", "BEHIND", "SIZE", "IN USE",
         "QUOTA", "ALARMS",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let newest = facts.newest_revision();
-    rows.extend(facts.members.iter().map(|it| row(facts, it, newest)));
+    rows.extend(facts.members.iter().map(|it| row(spec, facts, it, newest)));
     table(&rows)
 }
 
-fn row(facts: &EtcdFacts, member: &EtcdMemberFacts, newest: i64) -> Vec<String> {
+fn row(
+    spec: &ClusterSpec,
+    facts: &EtcdFacts,
+    member: &EtcdMemberFacts,
+    newest: i64,
+) -> Vec<String> {
     let state = match (&member.failure, &member.status) {
         (None, _) => "healthy",
         (Some(_), Some(_)) => "unhealthy",
@@ -62,7 +72,7 @@ fn row(facts: &EtcdFacts, member: &EtcdMemberFacts, newest: i64) -> Vec<String> 
         .filter(|it| it.member == member.member.id);
     let alarms: Vec<String> = own.map(|it| it.kind.to_string()).collect();
     let mut cells = vec![
-        member.shown_name(),
+        spec.name_of(&member.member),
         member.member.id.to_string(),
         state.to_owned(),
         role.to_owned(),

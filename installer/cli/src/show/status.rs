@@ -53,7 +53,7 @@ impl StatusPage<'_> {
         }
         if let Some(etcd) = self.etcd {
             outln!("");
-            out!("{}", member_table(etcd));
+            out!("{}", member_table(self.spec, etcd));
         }
         if let Some(cluster) = &self.facts.cluster {
             outln!("");

@@ -16,8 +16,8 @@ pub(super) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
     let unreachable = fleet.unreachable();
     fleet.close().await;
     let (_, facts) = looked?;
-    let troubles = etcd_troubles(&facts);
-    show::etcd_members(&facts, &troubles, output);
+    let troubles = etcd_troubles(&cluster.spec, &facts);
+    show::etcd_members(&cluster.spec, &facts, &troubles, output);
     for host in &unreachable {
         noteln!("{} cannot be reached: {}", host.host, host.failure);
     }

@@ -10,7 +10,7 @@ mod to_host;
 use std::sync::Arc;
 
 use slipway_api::protocol::{Reply, Request};
-use slipway_api::{Etcd, EtcdFacts, EtcdMember, Failure, HostName, HostSpec, Role};
+use slipway_api::{Etcd, EtcdFacts, Failure, HostSpec, Role};
 use slipway_engine::{EngineError, Fleet};
 use slipway_hosts::Host;
 
@@ -93,11 +93,4 @@ pub(super) async fn look_at<'a>(
             ..first
         },
     })
-}
-
-/// Returns the host on which a member runs, by the name of its node or its address.
-fn host_of<'a>(cluster: &'a Cluster, member: &EtcdMember) -> Option<&'a HostName> {
-    let is_its = |host: &&HostSpec| member.is_of(host.node_name(), host.node_ip);
-    let found = cluster.spec.hosts.iter().find(is_its);
-    found.map(|host| &host.name)
 }

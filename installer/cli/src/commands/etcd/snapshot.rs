@@ -13,7 +13,7 @@ use slipway_engine::{EngineError, Fleet};
 use slipway_hosts::Host;
 use tokio::io::AsyncWriteExt;
 
-use super::{connect, host_of, look, to_host};
+use super::{connect, look, to_host};
 use crate::args::{EtcdSnapshotArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -117,7 +117,11 @@ pub(super) async fn choose(
 fn follower(fleet: &Fleet, cluster: &Cluster, facts: &EtcdFacts) -> Option<Arc<dyn Host>> {
     let healthy = facts.voters().filter(|it| it.failure.is_none());
     let mut followers = healthy.filter(|it| !it.is_leader());
-    followers.find_map(|it| fleet.host(host_of(cluster, &it.member)?).map(Arc::clone))
+    followers.find_map(|it| {
+        fleet
+            .host(&cluster.spec.host_of(&it.member)?.name)
+            .map(Arc::clone)
+    })
 }
 
 async fn write(host: &dyn Host, path: &Path) -> Result<(), CliError> {
