@@ -35,6 +35,19 @@ pub(crate) async fn run(command: EtcdCommand, output: Output) -> Result<ExitCode
 /// # Errors
 /// Somebody else runs the cluster's etcd.
 async fn connect(cluster: &Cluster, args: &ClusterArgs) -> Result<Fleet, CliError> {
+    require_own_etcd(cluster)?;
+    let hosts: Vec<&HostSpec> = match &cluster.here {
+        Some(here) => cluster.spec.host(&here.name).into_iter().collect(),
+        None => cluster.spec.hosts_with_role(Role::ControlPlane).collect(),
+    };
+    cluster.connect(hosts, args).await
+}
+
+/// Refuses a cluster whose etcd somebody else runs.
+///
+/// # Errors
+/// It is such a cluster.
+fn require_own_etcd(cluster: &Cluster) -> Result<(), CliError> {
     if let Etcd::External(etcd) = &cluster.spec.cluster_configuration.etcd {
         return Err(CliError::bad_input(
             format!(
@@ -45,11 +58,7 @@ async fn connect(cluster: &Cluster, args: &ClusterArgs) -> Result<Fleet, CliErro
             "look after it with the tools that it was made with",
         ));
     }
-    let hosts: Vec<&HostSpec> = match &cluster.here {
-        Some(here) => cluster.spec.host(&here.name).into_iter().collect(),
-        None => cluster.spec.hosts_with_role(Role::ControlPlane).collect(),
-    };
-    cluster.connect(hosts, args).await
+    Ok(())
 }
 
 /// Returns how etcd's members are, and the host that answered: the first in the

@@ -11,7 +11,7 @@ use slipway_bundle::{BlobReader, BlobStore, BundleError};
 use slipway_engine::{EngineError, Fleet, Survey, gather_facts};
 use slipway_planner::{Restore, plan_restore};
 
-use super::{connect, look};
+use super::{connect, look, require_own_etcd};
 use crate::args::{EtcdRestoreArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -23,13 +23,14 @@ use crate::session::{new_run, open_blobs};
 use crate::show::SameAgain;
 
 pub(super) async fn run(args: EtcdRestoreArgs, output: Output) -> Result<ExitCode, CliError> {
+    let cluster = Cluster::load(&args.cluster).await?;
+    require_own_etcd(&cluster)?;
     let snapshot = SnapshotFile::read(&args.file).map_err(|error| {
         CliError::bad_input(
             slipway_api::Failure::of(&error).to_string(),
             "name a file that `slipway etcd snapshot` or `etcdctl snapshot save` wrote",
         )
     })?;
-    let cluster = Cluster::load(&args.cluster).await?;
     let members = cluster.spec.hosts_with_role(Role::ControlPlane).count();
     if cluster.here.is_some() && members > 1 {
         return Err(CliError::bad_input(
