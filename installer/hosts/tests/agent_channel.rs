@@ -362,6 +362,7 @@ async fn a_fake_host_can_die_with_its_work_done() {
     let step = Step::RemovePods(RemovePods {
         socket: "/run/containerd/containerd.sock".into(),
         unit: None,
+        keeps_static: false,
     });
     let id = StepId::of(&cp_1(), Phase::CleanupNode, &step);
     let run = Request::RunStep {

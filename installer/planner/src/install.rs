@@ -31,6 +31,8 @@ pub(crate) struct Installed {
     pub all: Vec<StepId>,
     /// Files that the kubelet reads only when it starts, by step and path.
     pub kubelet_files: Vec<(StepId, String)>,
+    /// The step that stopped a kubelet which ran.
+    pub kubelet_stopped: Option<StepId>,
     /// The user's own files, by step and path.
     pub own_files: Vec<OwnFile>,
 }
@@ -43,7 +45,8 @@ pub(crate) fn add_install(
     let host = &input.host.name;
     check_runtime(input)?;
     let marker = add_marker(builder, input);
-    let marker = [add_leftover_removal(builder, input, marker)];
+    let tidied = add_leftover_removal(builder, input, marker);
+    let marker = [tidied.done];
     let mut all = add_kernel(builder, input.spec, host, &marker);
     let runtime = add_runtime(builder, input, &marker)?;
     let plugins = archive(
@@ -112,6 +115,7 @@ pub(crate) fn add_install(
         runtime,
         all,
         kubelet_files,
+        kubelet_stopped: tidied.stopped,
         own_files,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use slipway_api::{
     BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Plan, Release,
     Role, StepId,
@@ -41,6 +42,8 @@ pub(crate) struct HostInput<'a> {
     pub spec: &'a ClusterSpec,
     pub host: &'a HostSpec,
     pub facts: &'a HostFacts,
+    /// Which part of the pods' subnet the cluster has given to the host's node.
+    pub pod_subnet: Option<IpNet>,
     pub control_plane: &'a ControlPlaneHosts<'a>,
     pub release: &'a Release,
     pub manifest: &'a BundleManifest,
@@ -54,10 +57,12 @@ impl<'a> HostInput<'a> {
 
     /// Returns the same for another host; none where it was not reached.
     fn on(self, host: &'a HostSpec, facts: &'a Facts) -> Option<Self> {
+        let pod_subnet = pod_subnet(host, facts);
         let facts = facts.host(&host.name)?;
         Some(Self {
             host,
             facts,
+            pod_subnet,
             ..self
         })
     }
@@ -66,6 +71,13 @@ impl<'a> HostInput<'a> {
     pub fn images(&self) -> Images<'a> {
         Images::new(self.spec, self.release)
     }
+}
+
+/// Returns which part of the pods' subnet the cluster has given to a host's node.
+pub(crate) fn pod_subnet(host: &HostSpec, facts: &Facts) -> Option<IpNet> {
+    let nodes = &facts.cluster.as_ref()?.nodes;
+    let node = nodes.iter().find(|node| node.name == host.node_name())?;
+    node.pod_subnet.as_deref()?.parse().ok()
 }
 
 /// Returns everything that must hold for the hosts in `scope`, in order.
@@ -107,6 +119,7 @@ pub(crate) fn add_cluster(
         spec,
         host: first,
         facts: lead_facts,
+        pod_subnet: pod_subnet(first, facts),
         control_plane: &control_plane,
         release: &release,
         manifest,

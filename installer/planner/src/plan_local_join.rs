@@ -125,6 +125,7 @@ pub fn plan_local_join(
         spec: &spec,
         host,
         facts,
+        pod_subnet: None,
         control_plane: &control_plane,
         release: &release,
         manifest,
@@ -179,7 +180,7 @@ fn add_joining(
     // A new token restarts the kubelet; the file with it is gone once it was used,
     // so what a later run compares is the CA, which the kubelet reads too.
     files.push((bootstrap.clone(), paths::CLUSTER_CA.to_owned()));
-    let healthy = add_kubelet_unit(builder, input, &needs, files);
+    let healthy = add_kubelet_unit(builder, input, &start, files);
 
     let wait = |condition, timeout_seconds| {
         Step::WaitFor(WaitFor {

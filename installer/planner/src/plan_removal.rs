@@ -244,6 +244,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
         Step::RemovePods(RemovePods {
             socket: socket.clone(),
             unit: existing.runtime_is_ours.then(|| CONTAINERD_UNIT.to_owned()),
+            keeps_static: false,
         }),
         unmount(paths::KUBELET_DIR),
     ];

@@ -1,7 +1,7 @@
 //! Plans the restore of a whole cluster's etcd from a snapshot.
 
 use slipway_api::step::{
-    Condition, EnsureUnit, HoldStaticPods, ReleaseStaticPods, RestoreEtcd, WaitFor,
+    Condition, EnsureUnit, HoldStaticPods, ReleaseStaticPods, RestoreEtcd, StopUnit, WaitFor,
 };
 use slipway_api::{
     Blob, BundleManifest, ClusterSpec, Etcd, EtcdMember, Facts, HostFacts, HostSpec, Phase, Plan,
@@ -69,6 +69,7 @@ pub fn plan_restore(
             spec,
             host,
             facts,
+            pod_subnet: None,
             control_plane: &control_plane,
             release: &release,
             manifest,
@@ -140,6 +141,9 @@ pub fn plan_restore(
 /// its node when it starts and never again, and the snapshot may be older than
 /// the node. Source: `registerWithAPIServer` in
 /// `pkg/kubelet/kubelet_node_status.go`.
+///
+/// It is stopped first: nothing that it reads is new, so that one which runs would be left
+/// alone.
 fn add_registration(
     builder: &mut PlanBuilder,
     facts: &Facts,
@@ -149,12 +153,13 @@ fn add_registration(
 ) {
     let is_node = |facts: &HostFacts| facts.existing.kubelet_conf;
     if facts.host(&host.name).is_some_and(is_node) {
-        let kubelet = Step::EnsureUnit(EnsureUnit {
-            unit: KUBELET_UNIT.to_owned(),
-            files: Vec::new(),
-        });
         let phase = Phase::KubeletStart;
-        builder.add_rerun(&host.name, phase, kubelet, ready, started);
+        let unit = KUBELET_UNIT.to_owned();
+        let stop = Step::StopUnit(StopUnit { unit: unit.clone() });
+        let stop = builder.add_rerun(&host.name, phase, stop, ready, started);
+        let files = Vec::new();
+        let start = Step::EnsureUnit(EnsureUnit { unit, files });
+        builder.add_rerun(&host.name, phase, start, &[], &[stop]);
     }
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn add_kubelet(
         let given = builder.add(host, phase, Step::EnsureKubeconfig(given), start.needs);
         let mut files = add_kubelet_files(builder, input, start)?;
         files.push((given, paths::KUBELET_CONF.to_owned()));
-        return Ok(add_kubelet_unit(builder, input, start.needs, files));
+        return Ok(add_kubelet_unit(builder, input, start, files));
     }
     let signer = input.control_plane.signer(input.host);
     let node_name = input.host.node_name().to_owned();
@@ -139,7 +139,7 @@ pub(crate) fn add_kubelet(
     let serving_path = format!("{}/kubelet.crt", paths::KUBELET_PKI_DIR);
     files.push((serving, serving_path));
     files.push((client, paths::KUBELET_CONF.to_owned()));
-    Ok(add_kubelet_unit(builder, input, start.needs, files))
+    Ok(add_kubelet_unit(builder, input, start, files))
 }
 
 /// Adds the files that a kubelet reads when it starts; returns all such files
@@ -190,7 +190,7 @@ pub(crate) fn add_kubelet_files(
 pub(crate) fn add_kubelet_unit(
     builder: &mut PlanBuilder,
     input: &HostInput<'_>,
-    needs: &[StepId],
+    start: &KubeletStart<'_>,
     files: Vec<(StepId, String)>,
 ) -> StepId {
     let host = &input.host.name;
@@ -199,8 +199,10 @@ pub(crate) fn add_kubelet_unit(
         unit: "kubelet.service".to_owned(),
         files: files.iter().map(|(_, path)| path.clone()).collect(),
     });
-    let after: Vec<StepId> = files.into_iter().map(|(id, _)| id).collect();
-    let unit = builder.add_rerun(host, phase, unit, needs, &after);
+    let stopped = start.installed.kubelet_stopped.clone();
+    let files = files.into_iter().map(|(id, _)| id);
+    let after: Vec<StepId> = files.chain(stopped).collect();
+    let unit = builder.add_rerun(host, phase, unit, start.needs, &after);
     let healthy = WaitFor {
         condition: Condition::KubeletHealthy,
         timeout_seconds: input.spec.timeouts.kubelet_health_check.as_secs(),

@@ -31,6 +31,8 @@ pub struct PodSandbox {
     pub is_ready: bool,
     /// Whether a kubelet made it; others make pods by hand.
     pub is_kubelets: bool,
+    /// Whether a kubelet made it of a file, and not because the API server said so.
+    pub is_static: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -38,10 +40,17 @@ pub struct PodSandbox {
 /// The label that every pod of a kubelet has. Source: `pkg/kubelet/types/labels.go`.
 const POD_UID_LABEL: &str = "io.kubernetes.pod.uid";
 
+/// The annotation that says where a kubelet has a pod from, and what it says of a file.
+/// Source: `pkg/kubelet/types/pod_update.go`.
+const SOURCE_ANNOTATION: (&str, &str) = ("kubernetes.io/config.source", "file");
+
 impl From<api::PodSandbox> for PodSandbox {
     fn from(sandbox: api::PodSandbox) -> Self {
         let is_ready = sandbox.state() == api::PodSandboxState::SandboxReady;
         let is_kubelets = sandbox.labels.contains_key(POD_UID_LABEL);
+        let (key, of_file) = SOURCE_ANNOTATION;
+        let source = sandbox.annotations.get(key);
+        let is_static = source.is_some_and(|source| source == of_file);
         let metadata = sandbox.metadata.unwrap_or_default();
         Self {
             id: sandbox.id,
@@ -49,6 +58,7 @@ impl From<api::PodSandbox> for PodSandbox {
             name: metadata.name,
             is_ready,
             is_kubelets,
+            is_static,
             created_at: time(sandbox.created_at),
         }
     }

@@ -42,13 +42,20 @@ pub(super) async fn apply_pods(step: &RemovePods, context: &Context) -> Result<(
         }
     }
     let Some(client) = client else {
+        if step.keeps_static {
+            return Err(AgentError::Blocked {
+                message: format!("nobody listens on {}", step.socket),
+                help: "start the container runtime: `systemctl start containerd`".to_owned(),
+            });
+        }
         context.log("without a container runtime the pods' processes are ended one by one");
         return containers::end(pods_of(step), context).await;
     };
     let mut progress = |done, total, doing: &str| context.progress(done, total, doing);
     let meant = |pod: &PodSandbox| is_meant(pod, step);
     let removed = client.stop_and_remove_pods(&meant, &mut progress).await;
-    match (removed, &step.unit) {
+    let unit = step.unit.as_ref().filter(|_| !step.keeps_static);
+    match (removed, unit) {
         (Ok(_), _) => Ok(()),
         // Its records go with the runtime; what runs must not stay.
         (Err(error), Some(unit)) => {
@@ -71,7 +78,8 @@ pub(super) async fn apply_pods(step: &RemovePods, context: &Context) -> Result<(
 /// A runtime of our own goes with everything in it; in another one only the
 /// kubelet's pods are ours.
 fn is_meant(pod: &PodSandbox, step: &RemovePods) -> bool {
-    step.unit.is_some() || pod.is_kubelets
+    let is_ours = step.unit.is_some() || pod.is_kubelets;
+    is_ours && !(step.keeps_static && pod.is_static)
 }
 
 fn pods_of(step: &RemovePods) -> Runtime<'_> {

@@ -110,6 +110,7 @@ async fn pods_end_without_their_runtime(runtime: &mut Runtime, agent: &mut Agent
     let step = Step::RemovePods(RemovePods {
         socket: socket.display().to_string(),
         unit: None,
+        keeps_static: false,
     });
     let why = because(blind.check(&step).await);
     assert!(why.ends_with("processes of containers run"), "{why}");

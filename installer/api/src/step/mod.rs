@@ -345,6 +345,9 @@ impl Step {
             Self::DeleteNode(step) => format!("delete node {}", step.node_name),
             Self::StopUnit(step) => format!("stop and disable {}", step.unit),
             Self::ForgetUnits(step) => format!("make systemd forget {}", step.units.join(", ")),
+            Self::RemovePods(step) if step.keeps_static => {
+                "stop and remove all pods but static ones".to_owned()
+            }
             Self::RemovePods(_) => "stop and remove all pods".to_owned(),
             Self::EndContainers(step) => format!("end the containers left by {}", step.socket),
             Self::UnmountBelow(step) => format!("unmount everything below {}", step.path),

@@ -26,6 +26,9 @@ pub struct RemovePods {
     /// pods' processes are ended without it.
     #[serde(default)]
     pub unit: Option<String>,
+    /// Whether static Pods stay: a control plane goes on while the others are taken away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_static: bool,
 }
 
 /// Ends the containers that outlived their runtime.

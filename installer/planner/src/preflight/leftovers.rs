@@ -6,9 +6,8 @@ use ipnet::IpNet;
 use slipway_api::{Cni, Finding, Link};
 
 use super::Subject;
-
-/// The links that carry addresses of pods.
-const POD_LINKS: [&str; 2] = ["cni0", "flannel.1"];
+use crate::leftovers::{POD_LINKS, foreign_addresses, is_judged};
+use crate::plan_cluster::pod_subnet;
 
 /// Further links that Kubernetes and its addons make.
 const OTHER_LINKS: [&str; 3] = ["kube-bridge", "kube-ipvs0", "nodelocaldns"];
@@ -16,6 +15,9 @@ const OTHER_LINKS: [&str; 3] = ["kube-bridge", "kube-ipvs0", "nodelocaldns"];
 /// What takes a node's wrong links away.
 const CLEAN: &str = "`ip link delete cni0; ip link delete flannel.1; rm -rf /var/lib/cni /run/flannel`, \
                      and restart the node's pods";
+
+/// What becomes of the network of a node that was given another part of the subnet.
+const MOVED: &str = "nothing: the plan removes them, and the node's pods start again";
 
 /// What becomes of an earlier cluster's network.
 const REMOVED: &str = "nothing: the plan removes it";
@@ -28,10 +30,15 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let mut seen = wrong_addresses(subject);
-    // A node keeps its links; on any other host the plan removes them.
+    // A node keeps its links, unless the cluster has given it another part of the subnet; on
+    // any other host the plan removes them.
     if subject.facts.existing.kubelet_conf {
-        if !seen.is_empty() {
-            found.push(subject.error("Leftovers", seen.join(", "), WHY, CLEAN));
+        let is_moved = own_subnet(subject)
+            .is_some_and(|own| !foreign_addresses(subject.facts, own).is_empty());
+        match is_moved {
+            _ if seen.is_empty() => {}
+            true => found.push(subject.warning("Leftovers", seen.join(", "), WHY, MOVED)),
+            false => found.push(subject.error("Leftovers", seen.join(", "), WHY, CLEAN)),
         }
         return;
     }
@@ -60,7 +67,7 @@ fn wrong_addresses(subject: &Subject<'_>) -> Vec<String> {
     };
     let mut wrong = Vec::new();
     for link in links(subject, &POD_LINKS) {
-        for address in link.addresses.iter().filter(is_judged) {
+        for address in link.addresses.iter().filter(|it| is_judged(it)) {
             if !is_inside(address) {
                 let whose = match own {
                     Some(_) => "this node's part of the pod subnet",
@@ -90,11 +97,7 @@ fn own_subnet(subject: &Subject<'_>) -> Option<IpNet> {
     if !subject.belongs_to_cluster() {
         return None;
     }
-    let nodes = &subject.all.cluster.as_ref()?.nodes;
-    let node = nodes
-        .iter()
-        .find(|node| node.name == subject.host.node_name())?;
-    node.pod_subnet.as_deref()?.parse().ok()
+    pod_subnet(subject.host, subject.all)
 }
 
 fn traces(subject: &Subject<'_>) -> Vec<String> {
@@ -121,12 +124,4 @@ fn traces(subject: &Subject<'_>) -> Vec<String> {
 fn links<'a>(subject: &'a Subject<'_>, names: &[&str]) -> impl Iterator<Item = &'a Link> {
     let links = subject.facts.links.iter();
     links.filter(|link| names.contains(&link.name.as_str()))
-}
-
-/// Every link has a link-local address, which says nothing.
-fn is_judged(address: &&IpAddr) -> bool {
-    match address {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(address) => !address.is_unicast_link_local(),
-    }
 }

@@ -310,6 +310,55 @@ fn leftovers_on_w1(facts: &Facts) -> (Vec<String>, Plan) {
 }
 
 #[test]
+fn a_node_with_another_part_of_the_subnet_starts_its_pods_again_and_keeps_static_ones() {
+    let mut facts = cluster_facts();
+    let node = slipway_api::NodeFacts {
+        name: "cp-1".to_owned(),
+        ready: true,
+        roles: Vec::new(),
+        kubelet_version: "v1.36.3".to_owned(),
+        internal_ip: None,
+        unschedulable: false,
+        pod_subnet: Some("10.244.1.0/24".to_owned()),
+    };
+    facts.cluster.as_mut().unwrap().nodes = vec![node];
+    let planned = |address: &str| {
+        let mut facts = facts.clone();
+        let Some(HostState::Reached(host)) = facts.hosts.get_mut(&"cp-1".parse().unwrap()) else {
+            panic!("cp-1 is reached");
+        };
+        let mut bridge = host.links[0].clone();
+        bridge.name = "cni0".to_owned();
+        bridge.addresses = vec![address.parse().unwrap()];
+        host.links.push(bridge);
+        let manifest = manifest(&spec().kubernetes_version);
+        plan_cluster(&spec(), &facts, &manifest, &Scope::All).unwrap()
+    };
+    let stops = |plan: &Plan| {
+        let is_stop = |it: &&PlannedStep| it.step.describe() == "stop and disable kubelet.service";
+        let found: Vec<PlannedStep> = plan.steps.iter().filter(is_stop).cloned().collect();
+        found
+    };
+    assert_eq!(stops(&planned("10.244.1.1")), []);
+    let plan = planned("10.244.2.1");
+    let [stop] = &stops(&plan)[..] else {
+        panic!("one kubelet is stopped");
+    };
+    let find = |text: &str| {
+        let found = plan.steps.iter().find(|it| it.step.describe() == text);
+        found.unwrap_or_else(|| panic!("{text} is planned"))
+    };
+    let pods = find("stop and remove all pods but static ones");
+    assert_eq!(pods.needs, [stop.id.clone()]);
+    assert_eq!(pods.host.as_str(), "cp-1");
+    assert!(
+        find("start kubelet.service")
+            .reruns_after
+            .contains(&stop.id)
+    );
+}
+
+#[test]
 fn a_pod_network_that_is_older_than_the_node_goes_before_anything_is_installed() {
     let spec = spec();
     let mut facts = bare_facts(&spec);

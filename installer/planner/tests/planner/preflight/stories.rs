@@ -345,7 +345,21 @@ fn a_node_whose_bridge_has_another_node_s_addresses_is_told() {
             configuration: None,
         });
         assert_eq!(ids(&spec, &facts).len(), expected, "{subnet}");
+        // The plan gives it links of its own part of the subnet.
+        let moved = (Severity::Warning, "Leftovers".to_owned());
+        assert_eq!(
+            ids(&spec, &facts).contains(&moved),
+            expected == 1,
+            "{subnet}"
+        );
     }
+    // Outside the whole subnet it is nobody's, and nobody touches it.
+    facts.cluster = None;
+    change(&mut facts, "w-1", |host| {
+        host.links.push(link("flannel.1", "10.42.3.0"));
+    });
+    let wrong = (Severity::Error, "Leftovers".to_owned());
+    assert!(ids(&spec, &facts).contains(&wrong));
 }
 
 #[test]
