@@ -40,6 +40,26 @@ file_of() {
     cat "$work/cluster.yaml"
 }
 
+# Runs etcdctl in the member of a control-plane host. Usage: etcdctl HOST ARGUMENT…
+etcdctl() {
+    local host=$1
+    shift
+    kubectl -n kube-system exec "etcd-$host" -- etcdctl --endpoints=https://127.0.0.1:2379 \
+        --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt \
+        --key=/etc/kubernetes/pki/etcd/server.key "$@"
+}
+# Lists the objects that nobody but their maker writes, each with its UID.
+inventory() { kubectl get configmaps,secrets,serviceaccounts,deployments,daemonsets,services,clusterroles,namespaces -A -o 'jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.uid}{"\n"}{end}' | sort; }
+# Brings the test image to hosts, and its name to $work/agnhost. Usage: import_agnhost HOST…
+import_agnhost() {
+    local layout host
+    layout=$(find "$mirror/images/registry.k8s.io/e2e-test-images/agnhost" -mindepth 1 -maxdepth 1 -type d | head -1)
+    for host in "$@"; do
+        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
+    done
+    echo "registry.k8s.io/e2e-test-images/agnhost:$(basename "$layout")" >"$work/agnhost"
+}
+
 # Starts the lab's bare hosts. Usage: hosts_up [WORKERS]
 hosts_up() {
     "$slipway" lab up --name "$lab" --workers "${1:-2}" --kubernetes-version "$version" --hosts-only

@@ -31,15 +31,6 @@ control_plane_runs_no_workload() {
     prints node-role.kubernetes.io/control-plane kubectl get node cp-1 -o 'jsonpath={.metadata.labels}'
 }
 
-import_agnhost() {
-    local layout host
-    layout=$(find "$mirror/images/registry.k8s.io/e2e-test-images/agnhost" -mindepth 1 -maxdepth 1 -type d | head -1)
-    image=registry.k8s.io/e2e-test-images/agnhost:$(basename "$layout")
-    for host in w-1 w-2; do
-        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
-    done
-    echo "$image" >"$work/agnhost"
-}
 pod_reaches_service_on_other_node() {
     local image
     image=$(cat "$work/agnhost")
@@ -155,7 +146,7 @@ if subtest "three bare hosts boot" hosts_up; then
         subtest "metrics-server is available" available metrics-server || true
         subtest "kubectl top nodes answers" top_answers || true
         subtest "the control-plane node is marked" control_plane_runs_no_workload || true
-        subtest "the test image is imported" import_agnhost || true
+        subtest "the test image is imported" import_agnhost w-1 w-2 || true
         subtest "a pod reaches a Service and a DNS name served from another node" pod_reaches_service_on_other_node || true
         subtest "logs and exec work" pod_logs_and_exec_work || true
         subtest "kubeadm certs check-expiration works" kubeadm_checks_expiration || true

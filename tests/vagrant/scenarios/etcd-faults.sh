@@ -67,14 +67,6 @@ three_vote_and_are_ready() {
     no_changes
     acknowledged_is_there
 }
-# Runs etcdctl in the member of a control-plane host. Usage: etcdctl HOST ARGUMENT…
-etcdctl() {
-    local host=$1
-    shift
-    kubectl -n kube-system exec "etcd-$host" -- etcdctl --endpoints=https://127.0.0.1:2379 \
-        --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt \
-        --key=/etc/kubernetes/pki/etcd/server.key "$@"
-}
 
 # Waits until etcd's list of its members has a line that matches. Usage: listed PATTERN
 listed() {

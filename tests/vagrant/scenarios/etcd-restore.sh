@@ -38,8 +38,6 @@ ready_are() {
     [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready" { print $1 }' | sort | tr '\n' ' ')" = "$* " ]
 }
 
-# Every object that can be listed and is written by nobody but us, with its UID.
-inventory() { kubectl get configmaps,secrets,serviceaccounts,deployments,daemonsets,services,clusterroles,namespaces -A -o 'jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.uid}{"\n"}{end}' | sort; }
 watched=/api/v1/namespaces/harbour/configmaps
 contents() { kubectl -n harbour get configmaps,secrets -l cargo -o 'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.data}{"\n"}{end}' | sort; }
 objects_are_made() {
@@ -68,14 +66,6 @@ token_is_made() {
 token_is_valid() {
     on "$1" curl -sf --max-time 5 --cacert $pki/ca.crt -H "Authorization: Bearer $(tr -d '\r\n' <"$work/token")" \
         "https://$(address_of "$1"):6443/api/v1/namespaces/harbour/configmaps/ship-1"
-}
-import_agnhost() { # HOST…
-    local layout host
-    layout=$(find "$mirror/images/registry.k8s.io/e2e-test-images/agnhost" -mindepth 1 -maxdepth 1 -type d | head -1)
-    for host in "$@"; do
-        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
-    done
-    echo "registry.k8s.io/e2e-test-images/agnhost:$(basename "$layout")" >"$work/agnhost"
 }
 # A pod on every node, the control plane's too. Usage: lookouts NAMESPACE
 lookouts() {

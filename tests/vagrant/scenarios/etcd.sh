@@ -15,11 +15,6 @@ etcd() { # VERB ARGUMENT…
     shift
     "$slipway" etcd "$verb" -f "$file" "$@"
 }
-etcdctl() { # ARGUMENT…, in the member
-    kubectl -n kube-system exec etcd-cp-1 -- etcdctl --endpoints=https://127.0.0.1:2379 \
-        --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt \
-        --key=/etc/kubernetes/pki/etcd/server.key "$@"
-}
 members_are_shown() { prints 'etcd is healthy' etcd members; }
 members_as_json() {
     etcd members -o json >"$work/members.json"
@@ -34,8 +29,6 @@ status_shows_etcd() {
     grep -q 'Addons are healthy' "$work/status"
 }
 
-# Every object that can be listed and is written by nobody but us, with its UID.
-inventory() { kubectl get configmaps,secrets,serviceaccounts,deployments,daemonsets,services,clusterroles,namespaces -A -o 'jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.uid}{"\n"}{end}' | sort; }
 objects_are_made() {
     kubectl create namespace harbour
     local number
@@ -116,7 +109,7 @@ holes_are_made() { # a hundred objects come and go, and etcd forgets them
         for _ in $(seq 1 5); do kubectl -n "wave-$number" annotate --overwrite configmap big "tide=$(head -c 60000 /dev/urandom | base64 -w0)" >/dev/null; done
         kubectl delete namespace "wave-$number" --timeout=60s
     done
-    etcdctl compaction --physical "$(etcd members -o json | jq '.members[0].status.revision')"
+    etcdctl cp-1 compaction --physical "$(etcd members -o json | jq '.members[0].status.revision')"
 }
 defrag_wins_space() {
     local before after

@@ -16,14 +16,6 @@ kubectl() { on "$asked" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 five_hosts_up() {
     "$slipway" lab up --name "$lab" --control-planes 3 --workers 2 --kubernetes-version "$version" --hosts-only
 }
-# Runs etcdctl in the member of a control-plane host. Usage: etcdctl HOST ARGUMENT…
-etcdctl() {
-    local host=$1
-    shift
-    kubectl -n kube-system exec "etcd-$host" -- etcdctl --endpoints=https://127.0.0.1:2379 \
-        --cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt \
-        --key=/etc/kubernetes/pki/etcd/server.key "$@"
-}
 # Succeeds when etcd has so many members, all of which vote. Usage: members_vote COUNT
 members_vote() {
     local list

@@ -52,14 +52,6 @@ status_here() { prints 'Addons are healthy' there cp-1 status; }
 kubeconfig_here() { there cp-1 kubeconfig >"$work/kubeconfig"; grep -q client-certificate-data "$work/kubeconfig"; }
 logs_here() { prints succeeded there cp-1 logs; }
 
-import_agnhost() { # HOST…
-    local layout host
-    layout=$(find "$mirror/images/registry.k8s.io/e2e-test-images/agnhost" -mindepth 1 -maxdepth 1 -type d | head -1)
-    echo "registry.k8s.io/e2e-test-images/agnhost:$(basename "$layout")" >"$work/agnhost"
-    for host in "$@"; do
-        tar -C "$layout" -cf - . | on "$host" ctr --namespace k8s.io images import --local -
-    done
-}
 pod_runs() { # NAME NODE
     kubectl apply -f - <<YAML
 apiVersion: v1

@@ -3,28 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use slipway_api::{
-    ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, EtcdMemberStatus, Facts,
-    Failure, HostName, HostState, Outcome, Plan, Step,
-};
+use slipway_api::{Facts, Failure, HostName, HostState, Outcome, Plan, Step};
 use slipway_hosts::{FakeHost, Fault};
 use slipway_planner::{EtcdViews, plan_recovery};
 
 use crate::fakes::{answer, applied, run_plan_of};
-use crate::support::{bare_facts, spec_of};
+use crate::support::{bare_facts, etcd_of_five, five_control_planes};
 
 /// Of five members these two are left; the second has more.
 const SURVIVORS: [(u64, u64); 2] = [(2, 6000), (4, 6007)];
-
-fn spec() -> ClusterSpec {
-    let host = |number| {
-        format!(
-            "\x20   - {{ name: cp-{number}, address: 192.0.2.1{number}, role: control-plane }}\n"
-        )
-    };
-    let hosts: String = (1..=5).map(host).collect();
-    spec_of(&format!("  hosts:\n{hosts}"))
-}
 
 fn name(number: u64) -> HostName {
     format!("cp-{number}").parse().expect("a name")
@@ -32,7 +19,7 @@ fn name(number: u64) -> HostName {
 
 /// Returns what is seen; the recovery under way on a host, if one was cut off there.
 fn seen(under_way: Option<&str>) -> Facts {
-    let mut facts = bare_facts(&spec());
+    let mut facts = bare_facts(&five_control_planes());
     for (host, state) in &mut facts.hosts {
         let is_left = SURVIVORS.iter().any(|(number, _)| name(*number) == *host);
         if !is_left {
@@ -50,50 +37,18 @@ fn seen(under_way: Option<&str>) -> Facts {
 }
 
 fn views() -> EtcdViews {
-    let member = |number: u64| {
-        let id = EtcdMemberId::new(number);
-        let left = SURVIVORS.iter().find(|(survivor, _)| *survivor == number);
-        EtcdMemberFacts {
-            member: EtcdMember {
-                id,
-                name: format!("cp-{number}"),
-                peer_urls: vec![format!("https://192.0.2.1{number}:2380")],
-                client_urls: vec![format!("https://192.0.2.1{number}:2379")],
-                is_learner: false,
-            },
-            status: left.map(|(_, raft_index)| EtcdMemberStatus {
-                id,
-                version: "3.6.8".to_owned(),
-                leader: None,
-                is_learner: false,
-                revision: 5000,
-                raft_term: 7,
-                raft_index: *raft_index,
-                raft_applied_index: *raft_index,
-                db_size: 0,
-                db_in_use: 0,
-                db_quota: None,
-                errors: Vec::new(),
-            }),
-            failure: Some(Failure::because("no leader")),
-        }
-    };
-    let etcd = EtcdFacts {
-        members: (1..=5).map(member).collect(),
-        alarms: Vec::new(),
-    };
-    let view = |(number, _): (u64, u64)| (name(number), etcd.clone());
+    let view = |(number, _): (u64, u64)| (name(number), etcd_of_five(&SURVIVORS));
     SURVIVORS.into_iter().map(view).collect()
 }
 
 fn plan() -> Plan {
-    plan_recovery(&spec(), &seen(None), &views(), None, "run-1").expect("a plan")
+    plan_recovery(&five_control_planes(), &seen(None), &views(), None, "run-1").expect("a plan")
 }
 
 /// Returns what the same command plans once its first run was cut off: nobody answers any
 /// more where everything is stopped, and the marker names what was begun.
 fn plan_again() -> Plan {
-    let (spec, facts) = (spec(), seen(Some("run-1")));
+    let (spec, facts) = (five_control_planes(), seen(Some("run-1")));
     plan_recovery(&spec, &facts, &BTreeMap::new(), None, "run-2").expect("a plan")
 }
 

@@ -2,24 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use slipway_api::{
-    Check, ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, EtcdMemberStatus,
-    Facts, Failure, HostName, HostState, Plan, Step,
-};
+use slipway_api::{Check, Facts, Failure, HostName, HostState, Plan, Step};
 use slipway_planner::{EtcdViews, PlanError, choose_survivor, plan_recovery};
 
 use crate::plans::{before, positions};
-use crate::support::{bare_facts, spec_of};
-
-fn spec() -> ClusterSpec {
-    let host = |number| {
-        format!(
-            "\x20   - {{ name: cp-{number}, address: 192.0.2.1{number}, role: control-plane }}\n"
-        )
-    };
-    let hosts: String = (1..=5).map(host).collect();
-    spec_of(&format!("  hosts:\n{hosts}"))
-}
+use crate::support::{bare_facts, etcd_of_five, five_control_planes};
 
 fn name(number: u64) -> HostName {
     format!("cp-{number}").parse().unwrap()
@@ -27,7 +14,7 @@ fn name(number: u64) -> HostName {
 
 /// Returns facts of five control-plane nodes of which these are reached.
 fn facts(reached: &[u64]) -> Facts {
-    let spec = spec();
+    let spec = five_control_planes();
     let mut facts = bare_facts(&spec);
     for number in 1..=5 {
         let state = facts.hosts.get_mut(&name(number)).unwrap();
@@ -42,51 +29,21 @@ fn facts(reached: &[u64]) -> Facts {
     facts
 }
 
-/// Returns etcd of five as it looks while these members answer, at these raft indexes.
-fn etcd(answering: &[(u64, u64)]) -> EtcdFacts {
-    let member = |number: u64| {
-        let id = EtcdMemberId::new(number);
-        let index = answering.iter().find(|it| it.0 == number).map(|it| it.1);
-        EtcdMemberFacts {
-            member: EtcdMember {
-                id,
-                name: format!("cp-{number}"),
-                peer_urls: vec![format!("https://192.0.2.1{number}:2380")],
-                client_urls: vec![format!("https://192.0.2.1{number}:2379")],
-                is_learner: false,
-            },
-            status: index.map(|raft_index| EtcdMemberStatus {
-                id,
-                version: "3.6.8".to_owned(),
-                leader: None,
-                is_learner: false,
-                revision: 5000,
-                raft_term: 7,
-                raft_index,
-                raft_applied_index: raft_index,
-                db_size: 0,
-                db_in_use: 0,
-                db_quota: None,
-                errors: Vec::new(),
-            }),
-            failure: Some(Failure::because("no leader")),
-        }
-    };
-    EtcdFacts {
-        members: (1..=5).map(member).collect(),
-        alarms: Vec::new(),
-    }
-}
-
 /// Returns how that looks from each of them.
 fn views(answering: &[(u64, u64)]) -> EtcdViews {
-    let view = |it: &(u64, u64)| (name(it.0), etcd(answering));
+    let view = |it: &(u64, u64)| (name(it.0), etcd_of_five(answering));
     answering.iter().map(view).collect()
 }
 
 fn planned(facts: &Facts, views: &EtcdViews, chosen: Option<u64>) -> Result<Plan, PlanError> {
     let chosen = chosen.map(name);
-    plan_recovery(&spec(), facts, views, chosen.as_ref(), "run-1")
+    plan_recovery(
+        &five_control_planes(),
+        facts,
+        views,
+        chosen.as_ref(),
+        "run-1",
+    )
 }
 
 fn survivor_of(plan: &Plan) -> String {
@@ -147,7 +104,7 @@ fn the_host_that_is_named_goes_on_though_another_has_more() {
 
 #[test]
 fn equal_members_are_taken_in_the_order_of_their_names() {
-    let spec = spec();
+    let spec = five_control_planes();
     let chosen = choose_survivor(&spec, &facts(&[2, 4]), &views(&[(2, 6), (4, 6)]), None).unwrap();
     assert_eq!(chosen.host, name(2));
     assert_eq!((chosen.answering, chosen.voters, chosen.quorum), (2, 5, 3));

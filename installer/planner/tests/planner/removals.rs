@@ -349,7 +349,7 @@ fn a_node_with_another_part_of_the_subnet_starts_its_pods_again_and_keeps_static
         found.unwrap_or_else(|| panic!("{text} is planned"))
     };
     let pods = find("stop and remove all pods but static ones");
-    assert_eq!(pods.needs, [stop.id.clone()]);
+    assert_eq!(pods.needs, std::slice::from_ref(&stop.id));
     assert_eq!(pods.host.as_str(), "cp-1");
     assert!(
         find("start kubelet.service")

@@ -2,9 +2,10 @@
 
 use slipway_api::{
     Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION,
-    CONTAINERD_VERSION, ClusterFile, ClusterSpec, Disk, ExistingCluster, Facts, HostFacts,
-    HostState, Image, ImageBlob, ImageReference, KERNEL_OPTIONS, KubernetesVersion, Link, Listener,
-    RUNC_VERSION, Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
+    CONTAINERD_VERSION, ClusterFile, ClusterSpec, Disk, EtcdFacts, EtcdMember, EtcdMemberFacts,
+    EtcdMemberId, EtcdMemberStatus, ExistingCluster, Facts, Failure, HostFacts, HostState, Image,
+    ImageBlob, ImageReference, KERNEL_OPTIONS, KubernetesVersion, Link, Listener, RUNC_VERSION,
+    Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
 };
 
 /// Returns the cluster `harbour`: one control-plane host and two workers.
@@ -29,6 +30,53 @@ pub fn spec_of(rest: &str) -> ClusterSpec {
     ClusterFile::parse(&text, "harbour.yaml")
         .expect("the file is right")
         .spec
+}
+
+/// Returns the cluster `harbour` with five control-plane hosts.
+pub fn five_control_planes() -> ClusterSpec {
+    let host = |number| {
+        format!(
+            "\x20   - {{ name: cp-{number}, address: 192.0.2.1{number}, role: control-plane }}\n"
+        )
+    };
+    let hosts: String = (1..=5).map(host).collect();
+    spec_of(&format!("  hosts:\n{hosts}"))
+}
+
+/// Returns etcd of those five as it looks while these members answer, at these raft indexes.
+pub fn etcd_of_five(answering: &[(u64, u64)]) -> EtcdFacts {
+    let member = |number: u64| {
+        let id = EtcdMemberId::new(number);
+        let index = answering.iter().find(|it| it.0 == number).map(|it| it.1);
+        EtcdMemberFacts {
+            member: EtcdMember {
+                id,
+                name: format!("cp-{number}"),
+                peer_urls: vec![format!("https://192.0.2.1{number}:2380")],
+                client_urls: vec![format!("https://192.0.2.1{number}:2379")],
+                is_learner: false,
+            },
+            status: index.map(|raft_index| EtcdMemberStatus {
+                id,
+                version: "3.6.8".to_owned(),
+                leader: None,
+                is_learner: false,
+                revision: 5000,
+                raft_term: 7,
+                raft_index,
+                raft_applied_index: raft_index,
+                db_size: 0,
+                db_in_use: 0,
+                db_quota: None,
+                errors: Vec::new(),
+            }),
+            failure: Some(Failure::because("no leader")),
+        }
+    };
+    EtcdFacts {
+        members: (1..=5).map(member).collect(),
+        alarms: Vec::new(),
+    }
 }
 
 /// Returns the facts of bare hosts, all reached.
