@@ -202,13 +202,17 @@ cp_2_leads() {
     eventually 60 prints '^cp-2 .* leader ' members
 }
 
+cargo_is_stored() {
+    kubectl get configmap "cargo-$1" -o name || kubectl create configmap "cargo-$1" --from-file=/root/cargo
+}
 disk_is_full() {
     on cp-3 sh -c 'dd if=/dev/zero of=/var/lib/etcd/filler bs=64k; df /var/lib/etcd'
     # Its database must grow to notice.
     local number
+    head -c 600000 /dev/zero | tr '\0' x | on cp-1 sh -c 'cat >/root/cargo'
     for number in $(seq 1 20); do
-        head -c 600000 /dev/zero | tr '\0' x | on cp-1 sh -c "cat >/root/cargo
-            kubectl --kubeconfig /etc/kubernetes/admin.conf create configmap cargo-$number --from-file=/root/cargo"
+        # The member may have led, and the others vote for a while.
+        eventually 30 cargo_is_stored "$number"
     done
     eventually 60 tells 1 members 'member cp-3 is not healthy'
     quorum_holds
