@@ -109,6 +109,11 @@ pub(crate) async fn run(step: &Step, context: &Context) -> Result<bool, AgentErr
         Check::Needed { because } => context.log(because),
     }
     apply(step, context).await?;
+    if let Step::WaitFor(_) = step {
+        // It held when it was seen to, which was the wait; a pod that is Ready and then not for
+        // a moment is no reason to fail.
+        return Ok(true);
+    }
     match check(step, context).await? {
         Check::Satisfied => Ok(true),
         Check::Needed { because } => Err(AgentError::NotTaken { because }),

@@ -253,7 +253,37 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
 
 #[cfg(test)]
 mod tests {
+    use slipway_api::Step;
+    use slipway_api::protocol::Attachment;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_so_once_was_waited_for_though_it_is_not_so_a_moment_later() {
+        let kubelet = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = kubelet.local_addr().unwrap().port();
+        let answers = tokio::spawn(async move {
+            for status in ["500", "500", "200", "500", "500"] {
+                let (mut stream, _) = kubelet.accept().await.unwrap();
+                let mut request = [0; 64];
+                let _ = stream.read(&mut request).await.unwrap();
+                let answer = format!("HTTP/1.0 {status} -\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let root = tempfile::tempdir().unwrap();
+        let events = tokio::sync::mpsc::unbounded_channel().0;
+        let context = Context::new(root.path(), events, Attachment::default());
+        let config = format!("healthzPort: {port}\n");
+        crate::files::write(&context.at(paths::KUBELET_CONFIG), 0o644, config.as_bytes()).unwrap();
+        let step = Step::WaitFor(WaitFor {
+            condition: Condition::KubeletHealthy,
+            timeout_seconds: 20,
+            awaited: None,
+        });
+        assert!(crate::steps::run(&step, &context).await.unwrap());
+        answers.abort();
+    }
 
     #[test]
     fn the_kubelet_s_health_check_is_where_its_configuration_says() {
