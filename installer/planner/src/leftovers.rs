@@ -40,10 +40,7 @@ pub(crate) fn add_leftover_removal(
         .listening
         .iter()
         .any(|listener| listener.port == KUBELET_PORT);
-    let is_moved = is_node
-        && input
-            .pod_subnet
-            .is_some_and(|own| !foreign_addresses(facts, own).is_empty());
+    let is_moved = is_node && has_other_subnet(facts, input.pod_subnet);
     let is_left_alone = (is_node || runs_kubelet) && !is_moved;
     if is_left_alone || input.spec.networking.cni != Cni::Flannel {
         return Tidied {
@@ -99,16 +96,18 @@ pub(crate) struct Tidied {
     pub stopped: Option<StepId>,
 }
 
-/// Returns the links of a node that carry pods' addresses outside its part of the pods'
-/// subnet, each with the address. Of a dual-stack node the cluster tells the first part only.
-pub(crate) fn foreign_addresses(facts: &HostFacts, own: IpNet) -> Vec<(&str, IpAddr)> {
+/// Returns whether pods' links have addresses outside `own`, the part of the pods' subnet that
+/// the cluster has given to the node. Of a dual-stack node it tells the first part only.
+pub(crate) fn has_other_subnet(facts: &HostFacts, own: Option<IpNet>) -> bool {
+    let Some(own) = own else {
+        return false;
+    };
     let links = facts.links.iter();
     let links = links.filter(|link| POD_LINKS.contains(&link.name.as_str()));
     links
-        .flat_map(|link| link.addresses.iter().map(|it| (link.name.as_str(), *it)))
-        .filter(|(_, address)| own.network().is_ipv4() == address.is_ipv4())
-        .filter(|(_, address)| is_judged(address) && !own.contains(address))
-        .collect()
+        .flat_map(|link| &link.addresses)
+        .filter(|address| own.network().is_ipv4() == address.is_ipv4())
+        .any(|address| is_judged(address) && !own.contains(address))
 }
 
 /// Returns whether an address says anything: every link has a link-local one.

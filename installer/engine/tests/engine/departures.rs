@@ -3,13 +3,13 @@
 
 use slipway_api::{
     ClusterFacts, ClusterSpec, EtcdFacts, EtcdMember, EtcdMemberFacts, EtcdMemberId, Facts,
-    HostState, Outcome, Plan, Step,
+    HostState, Plan, Step,
 };
-use slipway_hosts::{FakeHost, Fault};
+use slipway_hosts::FakeHost;
 use slipway_planner::{Departure, Scope, plan_apply};
 
 use crate::control_planes::script;
-use crate::fakes::{applied, run_plan_of};
+use crate::cuts::Cuts;
 use crate::support::{bare_facts, manifest, spec_of};
 
 /// Returns the file with the hosts of these numbers.
@@ -117,28 +117,13 @@ fn assert_order(hosts: &[FakeHost], what: &str) {
 
 #[tokio::test]
 async fn a_replacement_that_is_cut_off_anywhere_loses_no_vote_and_ends_the_same() {
-    let plan = plan();
-    let whole = hosts();
-    let state = run_plan_of(&whole, &seen(), &plan).await.unwrap();
-    assert_eq!(state.outcome, Some(Outcome::Succeeded));
-    assert_order(&whole, "uncut");
-    for victim in 0..whole.len() {
-        let count = whole[victim].requests().len();
-        for nth in (1..count).step_by(7) {
-            for fault in [Fault::DieBefore, Fault::DieAfter] {
-                let what = format!("cp-{} at {nth}", victim + 1);
-                let hosts = hosts();
-                hosts[victim].fail_at(nth, fault);
-                if let Ok(state) = run_plan_of(&hosts, &seen(), &plan).await {
-                    assert!(state.outcome.is_some());
-                }
-                assert_order(&hosts, &what);
-                hosts[victim].revive();
-                let state = run_plan_of(&hosts, &seen(), &plan).await.unwrap();
-                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
-                assert_order(&hosts, &what);
-                assert_eq!(applied(&hosts), applied(&whole), "{what}");
-            }
-        }
-    }
+    let cuts = Cuts {
+        seen: seen(),
+        plan: plan(),
+        hosts,
+        assert_order,
+        again: |_| None,
+        stride: 7,
+    };
+    cuts.end_the_same().await;
 }

@@ -5,6 +5,8 @@ mod agreement;
 #[cfg(test)]
 mod control_planes;
 #[cfg(test)]
+mod cuts;
+#[cfg(test)]
 mod departures;
 #[cfg(test)]
 mod fakes;

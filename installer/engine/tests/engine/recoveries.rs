@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use slipway_api::{Facts, Failure, HostName, HostState, Outcome, Plan, Step};
-use slipway_hosts::{FakeHost, Fault};
+use slipway_api::{Facts, Failure, HostName, HostState, Plan, Step};
+use slipway_hosts::FakeHost;
 use slipway_planner::{EtcdViews, plan_recovery};
 
-use crate::fakes::{answer, applied, run_plan_of};
+use crate::cuts::Cuts;
+use crate::fakes::answer;
 use crate::support::{bare_facts, etcd_of_five, five_control_planes};
 
 /// Of five members these two are left; the second has more.
@@ -88,31 +89,17 @@ fn assert_order(hosts: &[FakeHost], what: &str) {
 
 #[tokio::test]
 async fn a_recovery_that_is_cut_off_anywhere_makes_one_cluster_and_ends_the_same() {
-    let whole = hosts();
-    let state = run_plan_of(&whole, &seen(None), &plan()).await.unwrap();
-    assert_eq!(state.outcome, Some(Outcome::Succeeded));
-    assert_order(&whole, "uncut");
-    for victim in 0..whole.len() {
-        for nth in 1..whole[victim].requests().len() {
-            for fault in [Fault::DieBefore, Fault::DieAfter] {
-                let what = format!("host {victim} at {nth}, {fault:?}");
-                let hosts = hosts();
-                hosts[victim].fail_at(nth, fault);
-                if let Ok(state) = run_plan_of(&hosts, &seen(None), &plan()).await {
-                    assert!(state.outcome.is_some());
-                }
-                assert_order(&hosts, &what);
-                hosts[victim].revive();
-                let is_marked = |step: &Step| matches!(step, Step::WriteFile(_));
-                let (facts, plan) = match hosts[1].applied_steps().iter().any(is_marked) {
-                    true => (seen(Some("run-1")), plan_again()),
-                    false => (seen(None), plan()),
-                };
-                let state = run_plan_of(&hosts, &facts, &plan).await.unwrap();
-                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
-                assert_order(&hosts, &what);
-                assert_eq!(applied(&hosts), applied(&whole), "{what}");
-            }
-        }
-    }
+    let cuts = Cuts {
+        seen: seen(None),
+        plan: plan(),
+        hosts,
+        assert_order,
+        again: |hosts| {
+            let is_marked = |step: &Step| matches!(step, Step::WriteFile(_));
+            let has_begun = hosts[1].applied_steps().iter().any(is_marked);
+            has_begun.then(|| (seen(Some("run-1")), plan_again()))
+        },
+        stride: 1,
+    };
+    cuts.end_the_same().await;
 }

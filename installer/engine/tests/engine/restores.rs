@@ -1,11 +1,12 @@
 //! etcd is made anew on all control-plane hosts, cut off anywhere: no data is
 //! touched while any member may run, and the same command again ends the same.
 
-use slipway_api::{Blob, ClusterSpec, Facts, HostState, Outcome, Plan, Sha256Digest, Step};
-use slipway_hosts::{FakeHost, Fault};
+use slipway_api::{Blob, ClusterSpec, Facts, HostState, Plan, Sha256Digest, Step};
+use slipway_hosts::FakeHost;
 use slipway_planner::{Restore, plan_restore};
 
-use crate::fakes::{answer, applied, run_plan_of};
+use crate::cuts::Cuts;
+use crate::fakes::answer;
 use crate::support::{bare_facts, manifest, spec_of};
 
 fn spec() -> ClusterSpec {
@@ -72,27 +73,13 @@ fn assert_order(hosts: &[FakeHost], what: &str) {
 
 #[tokio::test]
 async fn a_restore_that_is_cut_off_anywhere_mixes_no_data_and_ends_the_same() {
-    let plan = plan();
-    let whole = hosts();
-    let state = run_plan_of(&whole, &seen(), &plan).await.unwrap();
-    assert_eq!(state.outcome, Some(Outcome::Succeeded));
-    assert_order(&whole, "uncut");
-    for victim in 0..whole.len() {
-        for nth in 1..whole[victim].requests().len() {
-            for fault in [Fault::DieBefore, Fault::DieAfter] {
-                let what = format!("host {victim} at {nth}");
-                let hosts = hosts();
-                hosts[victim].fail_at(nth, fault);
-                if let Ok(state) = run_plan_of(&hosts, &seen(), &plan).await {
-                    assert!(state.outcome.is_some());
-                }
-                assert_order(&hosts, &what);
-                hosts[victim].revive();
-                let state = run_plan_of(&hosts, &seen(), &plan).await.unwrap();
-                assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
-                assert_order(&hosts, &what);
-                assert_eq!(applied(&hosts), applied(&whole), "{what}");
-            }
-        }
-    }
+    let cuts = Cuts {
+        seen: seen(),
+        plan: plan(),
+        hosts,
+        assert_order,
+        again: |_| None,
+        stride: 1,
+    };
+    cuts.end_the_same().await;
 }

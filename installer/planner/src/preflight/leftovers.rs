@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use slipway_api::{Cni, Finding, Link};
 
 use super::Subject;
-use crate::leftovers::{POD_LINKS, foreign_addresses, is_judged};
+use crate::leftovers::{POD_LINKS, has_other_subnet, is_judged};
 use crate::plan_cluster::pod_subnet;
 
 /// Further links that Kubernetes and its addons make.
@@ -33,9 +33,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Vec<Finding>) {
     // A node keeps its links, unless the cluster has given it another part of the subnet; on
     // any other host the plan removes them.
     if subject.facts.existing.kubelet_conf {
-        let is_moved = own_subnet(subject)
-            .is_some_and(|own| !foreign_addresses(subject.facts, own).is_empty());
-        match is_moved {
+        match has_other_subnet(subject.facts, own_subnet(subject)) {
             _ if seen.is_empty() => {}
             true => found.push(subject.warning("Leftovers", seen.join(", "), WHY, MOVED)),
             false => found.push(subject.error("Leftovers", seen.join(", "), WHY, CLEAN)),
