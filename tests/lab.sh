@@ -69,6 +69,20 @@ init() { "$slipway" init -f "$file" --bundle "$bundle" -y; }
 nodes_ready() { [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready"' | wc -l)" -eq "$1" ]; }
 available() { kubectl -n kube-system rollout status "deployment/$1" --timeout=120s; }
 
+# Slipway on a host by itself: its own binary and a bundle there, no file, no
+# workstation. What is brought by hand goes by hand, and its journals with it.
+bring() { # HOST
+    on "$1" sh -ec 'cat >/usr/local/bin/slipway; chmod 0755 /usr/local/bin/slipway' <"$slipway"
+    on "$1" sh -ec 'cat >/root/slipway.bundle' <"$bundle"
+    there "$1" version
+}
+there() { # HOST COMMAND…
+    local host=$1
+    shift
+    on "$host" /usr/local/bin/slipway "$@"
+}
+take_away() { on "$1" rm -rf /usr/local/bin/slipway /root/slipway.bundle /root/.local; } # HOST
+
 # Succeeds when a host holds nothing of Kubernetes or of ours. Usage: host_is_clean HOST
 host_is_clean() {
     on "$1" sh -ec '

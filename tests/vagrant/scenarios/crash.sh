@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
-journals=$XDG_STATE_HOME/slipway/$lab
+source tests/cut.sh
 
 # What a finished cluster is made of, without keys, times and generated names.
 state() {
@@ -35,37 +35,6 @@ reset_all() {
     host_is_clean w-1
 }
 
-kill_workstation() { kill -KILL "$1"; }
-kill_agent() { podman exec "slipway-$lab-$2" pkill -KILL -f 'agent [-]-stdio'; }
-interrupt() { kill -INT "$1"; }
-cut_connection() { podman exec "slipway-$lab-$2" pkill -KILL -f 'sshd: ops'; }
-
-# Runs a command and cuts it off as soon as its journal says that a matching step
-# started. Usage: cut HOW HOST STEP COMMAND…
-cut_at() {
-    local how=$1 host=$2 step=$3 process status=0 deadline=$((SECONDS + 240))
-    shift 3
-    rm -rf "$journals"
-    "$slipway" "$@" -f "$file" -y >"$work/run" 2>&1 &
-    process=$!
-    until grep -qE "\"step-started\",\"step\":\"$host/$step" "$journals"/*.ndjson 2>/dev/null; do
-        if ! kill -0 "$process" 2>/dev/null; then
-            wait "$process" || status=$?
-            echo "it ended with $status before $host/$step started:"
-            cat "$work/run"
-            return 1
-        fi
-        [ "$SECONDS" -lt "$deadline" ] || { kill -KILL "$process"; echo "no $host/$step in time"; return 1; }
-        sleep 0.02
-    done
-    "$how" "$process" "$host"
-    wait "$process" || status=$?
-    cat "$work/run"
-    echo "cut off in $host/$step; exit code $status"
-    [ "$status" -ne 0 ]
-    # A message belongs to whoever is still there to give it.
-    [ "$how" = kill_workstation ] || grep -q "$host" "$work/run"
-}
 init_cut() { cut_at "$1" "$2" "$3" init --bundle "$bundle"; }
 ends_as_undisturbed() {
     init

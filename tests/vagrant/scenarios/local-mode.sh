@@ -10,17 +10,6 @@ cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
 
-# Slipway on a host: its own binary there, no file, no workstation.
-there() { # HOST COMMAND…
-    local host=$1
-    shift
-    on "$host" /usr/local/bin/slipway "$@"
-}
-bring() { # HOST
-    on "$1" sh -ec 'cat >/usr/local/bin/slipway; chmod 0755 /usr/local/bin/slipway' <"$slipway"
-    on "$1" sh -ec 'cat >/root/slipway.bundle' <"$bundle"
-    there "$1" version
-}
 brought() { bring cp-1; bring w-1; }
 
 worker_commands_name_the_file() {
@@ -95,14 +84,16 @@ deleted_token_is_refused() {
     eventually 30 refuses 1 "has expired" there w-1 join "$endpoint" --token "$token" --bundle /root/slipway.bundle -y \
         --discovery-token-ca-cert-hash "$pin"
 }
-join_here() {
+# Joins w-1 as it was printed; what is given runs Slipway there.
+join_by() { # COMMAND…
     local endpoint token pin
     read -r _ _ endpoint _ token _ pin <"$work/join"
     # As a file that nobody else can read: not in anybody's list of processes.
     on w-1 sh -c 'umask 077; cat >/root/token' <<<"$token"
-    there w-1 join "$endpoint" --token-file /root/token --discovery-token-ca-cert-hash "$pin" --bundle /root/slipway.bundle -y
+    "$@" join "$endpoint" --token-file /root/token --discovery-token-ca-cert-hash "$pin" --bundle /root/slipway.bundle -y
     on w-1 rm /root/token
 }
+join_here() { join_by there w-1; }
 token_is_not_left_behind() {
     local token
     read -r _ _ _ _ token _ <"$work/join"
@@ -137,8 +128,8 @@ control_plane_names_who_is_left() { # nobody can be asked on a pipe: the questio
 }
 worker_is_reset() { prints 'delete node w-1' there w-1 reset -y; rest w-1; }
 control_plane_is_reset() { there cp-1 reset -y; rest cp-1; }
-rest() { # HOST: what was brought by hand goes by hand
-    on "$1" rm -rf /usr/local/bin/slipway /root/slipway.bundle
+rest() { # HOST
+    take_away "$1"
     host_is_clean "$1"
     on "$1" test ! -e /var/lib/slipway/cluster.yaml
 }
