@@ -33,3 +33,22 @@ cut_at() {
     # A message belongs to whoever is still there to give it.
     [ "$how" = kill_workstation ] || grep -q "$host" "$work/run"
 }
+
+# Runs Slipway on a host by itself and kills it as soon as a path is there: it is
+# workstation and agent in one. Usage: cut_there HOST PATH ARGUMENT…
+cut_there() {
+    local host=$1
+    shift
+    on "$host" sh -c '
+        path=$1
+        shift
+        /usr/local/bin/slipway "$@" &
+        process=$!
+        until [ -e "$path" ]; do
+            kill -0 "$process" || { echo "it ended before $path was there"; exit 1; }
+            sleep 0.02
+        done
+        kill -KILL "$process"
+        if wait "$process"; then echo "it was done before it was killed"; exit 1; fi
+        echo "cut off, $path is there"' sh "$@"
+}

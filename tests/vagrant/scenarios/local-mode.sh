@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
+source tests/cut.sh
 
 brought() { bring cp-1; bring w-1; }
 
@@ -128,6 +129,8 @@ control_plane_names_who_is_left() { # nobody can be asked on a pipe: the questio
 }
 worker_is_reset() { prints 'delete node w-1' there w-1 reset -y; rest w-1; }
 control_plane_is_reset() { there cp-1 reset -y; rest cp-1; }
+init_is_killed() { cut_there cp-1 /etc/kubernetes/manifests/kube-apiserver.yaml init --bundle /root/slipway.bundle -y; }
+join_is_killed() { join_by cut_there w-1 /etc/kubernetes/kubelet.conf; }
 rest() { # HOST
     take_away "$1"
     host_is_clean "$1"
@@ -165,6 +168,18 @@ if subtest "bare hosts boot" hosts_up 1; then
             fi
         fi
         subtest "reset leaves nothing on the control-plane node" control_plane_is_reset || true
+        subtest "the binary and the bundle are brought once more" brought || true
+        subtest "init is killed in control-plane" init_is_killed || true
+        if subtest "the same init goes on and makes the cluster" init_here; then
+            subtest "the node is Ready after all" eventually 60 nodes_ready 1 || true
+            subtest "a join command is printed again" join_command_is_printed || true
+            subtest "join is killed when the kubelet has its certificate" join_is_killed || true
+            subtest "the same join goes on and brings the host in" join_here || true
+            subtest "both nodes are Ready after all" eventually 60 nodes_ready 2 || true
+            subtest "the token is not left behind by either" token_is_not_left_behind || true
+            subtest "reset leaves nothing on the worker once more" worker_is_reset || true
+        fi
+        subtest "reset leaves nothing on the control-plane node once more" control_plane_is_reset || true
     fi
     subtest "nothing left the lab" nothing_escaped || true
 fi
