@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Story: hosts with things of their own (rules, links, namespaces, mounts, units,
 # CNI files of somebody else) become a cluster with pods on it and are reset:
-# whole, with a runtime that is down, and half installed. Everything of the
-# cluster is gone, everything else is byte for byte as before, and preflight is
-# content again.
+# whole, with a runtime that is down, half installed, half joined by Slipway or by
+# kubeadm, by themselves without the cluster file. Everything of the cluster is
+# gone, everything else is byte for byte as before, and preflight is content again.
 #
 # Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
+source tests/cut.sh
+source tests/kubeadm.sh
 
 # What belongs to the owner of a host and must outlive a cluster.
 own_things() {
@@ -39,6 +41,7 @@ own_things() {
             iptables-legacy -N OLD-FOREIGN
             iptables-legacy -A OLD-FOREIGN -s 198.51.100.7/32 -m comment --comment "no KUBE-CHAIN" -j DROP
             iptables-legacy -A INPUT -j OLD-FOREIGN
+            ip6tables-legacy -A INPUT -s 2001:db8::7/128 -j DROP
             nft add table inet foreign
             nft add chain inet foreign input "{ type filter hook input priority 5 ; }"
             nft add rule inet foreign input ip saddr 203.0.113.0/24 drop' </dev/null
@@ -49,7 +52,7 @@ own_things() {
 snapshot() { # HOST
     on "$1" sh -ec '
         echo "== rules"
-        for save in iptables-nft-save ip6tables-nft-save iptables-legacy-save; do $save 2>/dev/null | grep -v "^#" | sed "s/\[[0-9]*:[0-9]*\]//"; done
+        for save in iptables-nft-save ip6tables-nft-save iptables-legacy-save ip6tables-legacy-save; do $save 2>/dev/null | grep -v "^#" | sed "s/\[[0-9]*:[0-9]*\]//"; done
         nft list ruleset 2>/dev/null | sed "s/counter packets [0-9]* bytes [0-9]*/counter/"
         echo "== network"
         ip -o link | sed "s/^[0-9]*: //" | grep -v "^eth0" | cut -d" " -f1-3
@@ -85,9 +88,11 @@ cluster_with_pods() { init; eventually 60 nodes_ready 2; available coredns; }
 # As a kube-proxy leaves them that once chose the other kind of iptables.
 legacy_rules_of_kubernetes() {
     on w-1 sh -ec '
-        iptables-legacy -N KUBE-FIREWALL
-        iptables-legacy -A INPUT -j KUBE-FIREWALL
-        iptables-legacy -A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP'
+        for tool in iptables-legacy ip6tables-legacy; do
+            $tool -N KUBE-FIREWALL
+            $tool -A INPUT -j KUBE-FIREWALL
+            $tool -A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP
+        done'
 }
 plan_lists_each_deletion() {
     local status=0
@@ -117,6 +122,64 @@ reset_half_installed() {
     "$slipway" reset -f "$file" --host w-1 -y
     as_before w-1
 }
+# The join is cut off when its kubelet is about to start; the agent may still start it.
+reset_half_joined() {
+    cut_at kill_workstation w-1 'kubelet-start/start kubelet.service' join --bundle "$bundle"
+    on w-1 test -e /etc/kubernetes/kubelet.conf
+    "$slipway" reset -f "$file" --host w-1 -y
+    fails kubectl get node w-1
+    as_before w-1
+}
+# A host that joined by itself, with a token, until it was killed; nobody else resets it.
+reset_half_joined_by_itself() {
+    local endpoint token pin
+    read -r _ _ endpoint _ token _ pin < <("$slipway" token create -f "$file" --ttl 1h --print-join-command)
+    bring w-1
+    cut_there w-1 /etc/kubernetes/bootstrap-kubelet.conf join "$endpoint" --token "$token" \
+        --discovery-token-ca-cert-hash "$pin" --bundle /root/slipway.bundle -y
+    there w-1 reset -y
+    take_away w-1
+    kubectl delete node w-1 --ignore-not-found
+    as_before w-1
+}
+# kubeadm's own join ends here when nobody goes on with its next phase: the kubelet,
+# which this host does not have, would fetch its certificate now.
+reset_half_joined_by_kubeadm() {
+    local join
+    join=$(on cp-1 kubeadm token create --print-join-command | tr -d '\r')
+    bring_kubeadm w-1
+    # shellcheck disable=SC2086
+    on w-1 ${join/kubeadm join/kubeadm join phase kubelet-start} --cri-socket "$socket"
+    on w-1 rm /usr/local/bin/kubeadm /usr/local/bin/kubectl
+    on w-1 ls /etc/kubernetes/bootstrap-kubelet.conf /etc/kubernetes/pki/ca.crt /var/lib/kubelet/config.yaml
+    on w-1 test ! -e /etc/kubernetes/kubelet.conf
+    "$slipway" reset -f "$file" --host w-1 -y
+    as_before w-1
+}
+
+# What only the cluster file says, and a host that is reset by itself must know too.
+cluster_keeps_things_elsewhere() {
+    sed '/^  hosts:/i\  runtime: { registryMirrors: { registry.example: ["https://mirror.example"] } }' "$file" >"$work/elsewhere.yaml"
+    cat >>"$work/elsewhere.yaml" <<'YAML'
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+etcd: { local: { dataDir: /var/lib/etcd-elsewhere } }
+YAML
+    "$slipway" init -f "$work/elsewhere.yaml" --bundle "$bundle" -y
+    eventually 60 nodes_ready 2
+    on cp-1 test -d /var/lib/etcd-elsewhere/member
+    on cp-1 test -e /etc/containerd/certs.d/registry.example/hosts.toml
+    on w-1 test -e /etc/containerd/certs.d/registry.example/hosts.toml
+}
+reset_by_itself() { # HOST
+    bring "$1"
+    there "$1" reset -y
+    take_away "$1"
+    on "$1" test ! -e /var/lib/etcd-elsewhere
+    on "$1" test ! -e /etc/containerd/certs.d
+    as_before "$1"
+}
 
 if subtest "two bare hosts boot" hosts_up 1 && subtest "the hosts have things of their own" own_things; then
     subtest "the hosts are remembered" remember || true
@@ -125,10 +188,17 @@ if subtest "two bare hosts boot" hosts_up 1 && subtest "the hosts have things of
         subtest "the plan lists each deletion" plan_lists_each_deletion || true
         subtest "a worker whose runtime is down is reset" reset_with_runtime_down || true
         subtest "a half-installed worker is reset" reset_half_installed || true
+        subtest "a half-joined worker is reset" reset_half_joined || true
+        subtest "a worker that was killed while it joined by itself is reset by itself" reset_half_joined_by_itself || true
+        subtest "a worker that kubeadm half joined is reset" reset_half_joined_by_kubeadm || true
         subtest "reset --all leaves the hosts as they were" reset_all || true
         subtest "preflight is content" preflight_is_content || true
         subtest "init works again" cluster_with_pods || true
         subtest "and reset again" reset_all || true
+        if subtest "a cluster keeps etcd's data and a registry's mirror elsewhere" cluster_keeps_things_elsewhere; then
+            subtest "its worker is reset without the file" reset_by_itself w-1 || true
+            subtest "its control-plane host is reset without the file" reset_by_itself cp-1 || true
+        fi
     fi
     subtest "nothing left the lab" nothing_escaped || true
 fi
