@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Story: bare hosts become a cluster of one control-plane node and two workers,
 # from an offline bundle; it works, kubeadm understands it, a second apply
-# changes nothing, a worker leaves and comes back, and everything can be taken
-# away and built again on the same hosts.
+# changes nothing, a worker leaves and comes back though its join is killed in the
+# middle, and everything can be taken away and built again on the same hosts.
 #
 # Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
+source tests/cut.sh
 
 hosts_are_bare() {
     local host
@@ -105,6 +106,7 @@ worker_leaves() {
     fails kubectl get node w-2
     host_is_clean w-2
 }
+join_is_killed() { cut_at kill_workstation w-2 kubelet-start/ join --bundle "$bundle"; }
 worker_returns() {
     "$slipway" join -f "$file" --bundle "$bundle" -y
     eventually 60 nodes_ready 3
@@ -161,7 +163,8 @@ if subtest "three bare hosts boot" hosts_up; then
         subtest "a changed host key is refused" changed_host_key_is_refused || true
         subtest "a wrong SSH key is refused" wrong_ssh_key_is_refused || true
         subtest "a worker leaves" worker_leaves || true
-        subtest "the worker returns" worker_returns || true
+        subtest "its join is killed in the middle" join_is_killed || true
+        subtest "the same join goes on and the worker returns" worker_returns || true
         subtest "a dead host is named, the others go on" dead_host_is_named_and_others_go_on || true
         subtest "reset --all leaves the hosts bare" reset_all || true
         subtest "init works again on the same hosts" init_again || true
