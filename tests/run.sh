@@ -20,7 +20,7 @@ trap 'rm -f "$RESULTS" "$STAGES"' EXIT
 # What each mode runs. A name with a version runs the story before it on that
 # version; everything else is a script of its own name.
 quick="unit programs cli preflight cluster-up high-availability"
-all="unit programs-full cli preflight cluster-up high-availability cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together kubeadm-control-plane clean-reset local-mode file external-ca etcd quorum-loss etcd-restore external-etcd membership etcd-faults"
+all="unit programs-full cli preflight many-hosts cluster-up high-availability cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together kubeadm-control-plane clean-reset local-mode file external-ca etcd quorum-loss etcd-restore external-etcd membership etcd-faults"
 
 case $mode in
     test) groups=$quick ;;
@@ -79,6 +79,9 @@ run_group() {
             mirror_of 1.34.4 && mirror_of 1.35.4 && mirror_of 1.36.3 && stage programs-full tests/programs.sh 1.34.4 1.35.4 1.36.3
             ;;
         cli | preflight) needs build make --no-print-directory build && stage "$group" bash "tests/$group.sh" ;;
+        many-hosts)
+            bundle_of 1.36.3 && stage many-hosts tests/many-hosts.sh target/release/slipway "$SLIPWAY_CACHE/bundles/slipway-1.36.3.bundle"
+            ;;
         *-1.*)
             version=${group##*-}
             bundle_of "$version" && stage "$group" scenario "$version" "${group%-*}"
