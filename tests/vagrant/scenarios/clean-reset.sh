@@ -134,6 +134,7 @@ reset_half_joined() {
 reset_half_joined_by_itself() {
     local endpoint token pin
     read -r _ _ endpoint _ token _ pin < <("$slipway" token create -f "$file" --ttl 1h --print-join-command)
+    trap 'take_away w-1' EXIT
     bring w-1
     cut_there w-1 /etc/kubernetes/bootstrap-kubelet.conf join "$endpoint" --token "$token" \
         --discovery-token-ca-cert-hash "$pin" --bundle /root/slipway.bundle -y
@@ -147,6 +148,7 @@ reset_half_joined_by_itself() {
 reset_half_joined_by_kubeadm() {
     local join
     join=$(on cp-1 kubeadm token create --print-join-command | tr -d '\r')
+    trap 'on w-1 rm -f /usr/local/bin/kubeadm /usr/local/bin/kubectl' EXIT
     bring_kubeadm w-1
     # shellcheck disable=SC2086
     on w-1 ${join/kubeadm join/kubeadm join phase kubelet-start} --cri-socket "$socket"
@@ -173,6 +175,8 @@ YAML
     on w-1 test -e /etc/containerd/certs.d/registry.example/hosts.toml
 }
 reset_by_itself() { # HOST
+    # shellcheck disable=SC2064
+    trap "take_away $1" EXIT
     bring "$1"
     there "$1" reset -y
     take_away "$1"
