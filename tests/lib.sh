@@ -7,8 +7,8 @@
 # Variables and functions reach the subtests' own shells.
 set -a
 
-# Runs a command as a subtest: its output is shown only where it fails.
-# The scenario goes on, so that one failure does not hide the others.
+# Runs a command as a subtest: its output is shown only where it fails, its figures
+# always. The scenario goes on, so that one failure does not hide the others.
 #
 # A shell of its own: inside `if` and `||` bash ignores `errexit`, in subshells
 # too, and a function would go on after its first failed command.
@@ -21,6 +21,7 @@ subtest() {
     export -f $(compgen -A function)
     if timeout --kill-after=30 "${SUBTEST_LIMIT:-600}" bash -euo pipefail -c '"$@"' subtest "$@" >"$log" 2>&1; then
         echo "  ok      $name ($((SECONDS - start)) s)"
+        sed -n 's/^figure: /          /p' "$log"
         echo "ok $name" >>"$RESULTS"
         rm -f "$log"
         return 0
@@ -31,6 +32,9 @@ subtest() {
     rm -f "$log"
     return 1
 }
+
+# Prints a figure, which a subtest shows also where it succeeds. Usage: figure TEXT
+figure() { echo "figure: $1"; }
 
 # Runs a command until it succeeds, for at most SECONDS_ seconds.
 # Usage: eventually SECONDS_ COMMAND…

@@ -53,13 +53,6 @@ quorum_holds() {
     jq -e '[.members[] | select(.member.isLearner | not)] |
         ([.[] | select(.failure == null)] | length) * 2 > length' "$work/members.json"
 }
-written() { on w-1 sh -c 'wc -l </root/written'; }
-writes_go_on() {
-    local before
-    before=$(written)
-    eventually 25 more_is_written "$before"
-}
-more_is_written() { [ "$(written)" -gt "$(($1 + 5))" ]; }
 three_vote_and_are_ready() {
     eventually 60 members >/dev/null
     members_are cp-1 cp-2 cp-3
@@ -267,9 +260,7 @@ if subtest "four bare hosts boot" four_hosts_up && subtest "etcd's folder on one
             subtest "a member's disk is full, writes go on" disk_is_full || true
             subtest "with room again the member comes back by itself" it_comes_back_by_itself || true
         fi
-        if subtest "nothing that was acknowledged is lost" nothing_acknowledged_is_lost; then
-            echo "  $(cat "$SLIPWAY_CACHE/longest-pause")"
-        fi
+        subtest "nothing that was acknowledged is lost" nothing_acknowledged_is_lost || true
         subtest "reset --all leaves the hosts bare" reset_all || true
     fi
     subtest "nothing left the lab" nothing_escaped || true
