@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
-# Story: of three control-plane hosts two are lost for good, and etcd with them. The one
-# that is left becomes a cluster of one: everything that was written is there.
+# Story: of three control-plane hosts two are lost for good, and etcd with them, while
+# somebody writes through a worker's balancer. The one that is left becomes a cluster of
+# one: everything that it had heard of is there, and the writer goes on. The lost hosts
+# come back, are reset and join again; a host that would take the quorum with it goes only
+# by force.
 #
 # Needs: RESULTS and SLIPWAY_CACHE with mirror and bundle (tests/run.sh sets both).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 source tests/lib.sh
 source tests/lab.sh
+source tests/writer.sh
 
-three_hosts_up() {
-    "$slipway" lab up --name "$lab" --control-planes 3 --workers 0 --kubernetes-version "$version" --hosts-only
+four_hosts_up() {
+    "$slipway" lab up --name "$lab" --control-planes 3 --workers 1 --kubernetes-version "$version" --hosts-only
 }
+members() { "$slipway" etcd members -f "$file" "$@"; }
+reset() { "$slipway" reset -f "$file" -y "$@"; }
 recover() { "$slipway" etcd recover -f "$file" "$@"; }
 inventory() { kubectl get configmaps -A -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.metadata.uid} {.data}{"\n"}{end}' | sort; }
 objects_are_made() {
@@ -32,11 +38,18 @@ quorum_that_holds_is_left_alone() {
     eventually 60 refuses 64 '2 of 3 members answer, 2 are healthy, and the quorum is 2' recover -y
 }
 second_is_lost() {
+    # Two members voted, so that both had whatever was acknowledged; but if the other led,
+    # the survivor hears a heartbeat later what is committed, and drops what it has not heard.
+    local from=$(($(date +%s%N) - 1000000000)) before
     podman kill "slipway-$lab-cp-2"
+    echo "$from $(date +%s%N)" >"$work/loss"
     eventually 60 fails kubectl --request-timeout=5s get --raw /readyz
     refuses 1 'etcd has no quorum' status_of_members
+    before=$(written)
+    sleep 5
+    [ "$(written)" -eq "$before" ]
 }
-status_of_members() { "$slipway" etcd members -f "$file" && return 0 || return 1; }
+status_of_members() { members && return 0 || return 1; }
 plan_is_shown() {
     local status=0
     recover --dry-run >"$work/plan" 2>&1 || status=$?
@@ -64,15 +77,21 @@ cut_off_recovery_goes_on() {
 }
 recovery_goes_on() { recover -y >>"$work/recovered" 2>&1; }
 one_member_is_left() {
-    "$slipway" etcd members -f "$file" -o json >"$work/members.json" || true
-    jq -e '.members | length == 1' "$work/members.json"
-    jq -e '.members[0].member.name == "cp-1" and .members[0].failure == null' "$work/members.json"
+    members -o json >"$work/members.json" || true
+    jq -c '[.members[] | {name: .member.name, failure}]' "$work/members.json"
+    jq -e '(.members | length == 1) and .members[0].member.name == "cp-1" and .members[0].failure == null' "$work/members.json"
 }
 flag_is_gone() {
     fails on cp-1 grep -rq force-new-cluster /etc/kubernetes/manifests /var/lib/slipway/etcd
     fails on cp-1 pgrep -f '[f]orce-new-cluster'
     fails on cp-1 test -e /var/lib/slipway/etcd/recovering
     on cp-1 sh -c 'ls /var/lib/etcd/before-*/member/snap/db'
+}
+# All that the writer was told is there, but for what the survivor had not heard of yet.
+acknowledged_before_the_loss_is_there() {
+    local from to
+    read -r from to <"$work/loss"
+    acknowledged_is_there "$from" "$to"
 }
 everything_is_there() {
     inventory | grep '^harbour/ship-' >"$work/after"
@@ -91,12 +110,66 @@ restart_keeps_it() {
 }
 everything_but_the_patched_is_there() { [ "$(inventory | grep -c '^harbour/')" -ge 41 ]; }
 
-if subtest "three bare hosts boot" three_hosts_up; then
-    if subtest "init brings up three control-plane nodes" init; then
-        subtest "three nodes are Ready" eventually 60 nodes_ready 3 || true
+# Alone one of them is no quorum of the old cluster; two would be.
+lost_ones_are_reset() {
+    local host
+    for host in cp-2 cp-3; do
+        podman start "slipway-$lab-$host"
+        eventually 60 on "$host" true
+        one_member_is_left
+        reset --host "$host"
+        host_is_clean "$host"
+        fails kubectl get node "$host"
+        one_member_is_left
+    done
+}
+three_again() {
+    "$slipway" apply -f "$file" --bundle "$bundle" -y
+    eventually 30 three_members_vote
+    eventually 60 nodes_ready 4
+    prints '^No changes' "$slipway" plan -f "$file" --bundle "$bundle"
+    members
+    writes_go_on
+}
+three_members_vote() {
+    members -o json >"$work/members.json" || true
+    jq -c '[.members[].member | {name, isLearner}]' "$work/members.json"
+    [ "$(jq -r '[.members[].member | select(.isLearner | not) | .name] | sort | join(" ")' "$work/members.json")" = "cp-1 cp-2 cp-3" ] &&
+        jq -e '(.members | length == 3) and all(.members[]; .failure == null)' "$work/members.json"
+}
+writer_is_through() {
+    writer_ends
+    acknowledged_before_the_loss_is_there
+}
+
+quorum_is_counted_first() {
+    podman kill "slipway-$lab-cp-3"
+    eventually 30 fails members
+    refuses 64 'without cp-2 etcd would lose its quorum: 1 of the 2 members left would be healthy, and 2 must be' \
+        reset --host cp-2
+    kubectl get node cp-2
+}
+forced_one_is_wiped() {
+    reset --host cp-2 --force-quorum-loss
+    host_is_clean cp-2
+    eventually 30 refuses 1 'etcd has no quorum' status_of_members
+    eventually 60 fails kubectl --request-timeout=5s get --raw /readyz
+}
+it_is_recovered_again() {
+    eventually 60 recover -y
+    eventually 60 one_member_is_left
+    eventually 60 everything_but_the_patched_is_there
+    flag_is_gone
+}
+
+if subtest "four bare hosts boot" four_hosts_up; then
+    if subtest "init brings up three control-plane nodes and a worker" init; then
+        subtest "four nodes are Ready" eventually 60 nodes_ready 4 || true
         subtest "objects are made and counted" objects_are_made || true
+        subtest "somebody writes through the worker's balancer" writer_starts || true
         subtest "a quorum that holds is left alone, with one member lost too" quorum_that_holds_is_left_alone || true
-        if subtest "the second is lost: nobody answers" second_is_lost; then
+        subtest "the writer goes on" writes_go_on || true
+        if subtest "the second is lost: nobody answers, nothing is acknowledged" second_is_lost; then
             subtest "the plan is shown with the numbers, nothing is touched" plan_is_shown || true
             subtest "recovery asks first" recovery_asks || true
             subtest "a lost member is no survivor" lost_one_is_no_survivor || true
@@ -104,9 +177,20 @@ if subtest "three bare hosts boot" three_hosts_up; then
                 subtest "one member is left" eventually 60 one_member_is_left || true
                 subtest "the flag is gone, the old data is kept" flag_is_gone || true
                 subtest "every object that was counted is there" eventually 60 everything_is_there || true
+                subtest "so is all that the writer was told before the loss" acknowledged_before_the_loss_is_there || true
+                subtest "the writer goes on by itself" writes_go_on || true
                 subtest "writes work" writes_work || true
                 subtest "there is nothing more to recover" nothing_more_to_recover || true
                 subtest "it stays so after a restart" restart_keeps_it || true
+                if subtest "the lost hosts come back and are reset" lost_ones_are_reset; then
+                    subtest "apply makes it three again" three_again || true
+                fi
+                subtest "nothing that was acknowledged is lost" writer_is_through || true
+                if subtest "a reset that costs the quorum is refused with the numbers" quorum_is_counted_first; then
+                    if subtest "by force it wipes the host all the same" forced_one_is_wiped; then
+                        subtest "what is left is recovered again" it_is_recovered_again || true
+                    fi
+                fi
             fi
         fi
     fi
