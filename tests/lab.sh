@@ -68,6 +68,12 @@ init() { "$slipway" init -f "$file" --bundle "$bundle" -y; }
 # Succeeds when exactly so many nodes are Ready. Usage: nodes_ready COUNT
 nodes_ready() { [ "$(kubectl get nodes --no-headers | awk '$2 == "Ready"' | wc -l)" -eq "$1" ]; }
 available() { kubectl -n kube-system rollout status "deployment/$1" --timeout=120s; }
+# Succeeds when the worker, and kube-proxy everywhere, reach the API at 127.0.0.1.
+workers_go_through_their_balancers() {
+    prints 'server: https://127.0.0.1:6443' on w-1 cat /etc/kubernetes/kubelet.conf
+    prints '^active' on w-1 systemctl is-active slipway-apiserver-proxy
+    prints 'https://127.0.0.1:6443' kubectl -n kube-system get configmap kube-proxy -o yaml
+}
 
 # Slipway on a host by itself: its own binary and a bundle there, no file, no
 # workstation. What is brought by hand goes by hand, and its journals with it.
