@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Figures beside their goals, on lab hosts of this machine: three, one of them the control
-# plane, then five, three of them. Slipway and kubeadm are timed on the same hosts in the
-# same run. Usage: bench.sh EXAMPLES [three | five]   (the folder of built examples)
+# plane, then five, three of them, of which one crashes. Slipway and kubeadm are timed on
+# the same hosts in the same run.
+# Usage: bench.sh EXAMPLES [three | five]   (the folder of built examples)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+RESULTS=/dev/null # there are no outcomes here, only figures
+source tests/lib.sh
 source tests/lab.sh
 source tests/kubeadm.sh
+source tests/writer.sh
 examples=$1 part=${2:-both}
 
 seconds() { # COMMAND…: prints how long it took; its output only if it fails
@@ -87,10 +91,17 @@ by_hand_on_five() {
         kubeadm_join w-1 w-2 && works 5
 }
 slipway_on_five() { init && works 5; }
+crash_and_come_back() {
+    works 5 && writer_starts && silence_after_crash cp-1 && podman start "slipway-$lab-cp-1" &&
+        eventually 120 works 5 && writer_ends && acknowledged_is_there
+}
 five_hosts() {
     local host ours by_hand
     seconds five_hosts_up >"$work/up"
     row "init: 5 bare hosts, 3 control planes, everything uploaded" "$(seconds init)" ""
+    seconds crash_and_come_back >"$work/crash"
+    row "a control-plane host crashes: workers without the API, at most" "$(cat "$work/silence")" "under 5"
+    row "the same: longest pause of somebody who writes through a worker" "$(longest_pause)" "under 5"
     save_flannel
     bring_kubeadm w-1 w-2
     for host in cp-1 cp-2 cp-3 w-1 w-2; do

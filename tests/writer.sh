@@ -93,7 +93,6 @@ silence_after_crash() {
     podman kill "slipway-$lab-$1"
     wait
     for worker in w-1 w-2; do
-        grep -E '^[0-9]+\.[0-9]$' "$work/silence-$worker"
+        grep -E '^[0-9]+\.[0-9]$' "$work/silence-$worker" || exit 1
     done | sort -n | tail -n 1 >"$work/silence"
-    [ -s "$work/silence" ]
 }
