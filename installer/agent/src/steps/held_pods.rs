@@ -9,11 +9,19 @@ use slipway_api::{Check, paths};
 use super::needed;
 use super::wait_for::component_logs;
 use crate::context::Context;
-use crate::cri::{ContainerState, CriClient, CriError};
-use crate::{AgentError, files};
+use crate::cri::{ContainerState, CriClient, CriError, PodSandbox};
+use crate::{AgentError, command, files};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the kubelet has to stop what has no manifest any more. One that was started since
+/// its API server last answered stops nothing: after an outage of all control-plane hosts that
+/// is every kubelet. Source: `deletePod` in `pkg/kubelet/kubelet.go`.
+const KUBELET_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a container has to end.
+const GRACE: Duration = Duration::from_secs(30);
+
+const KUBELET: &str = "kubelet.service";
 
 pub(super) async fn check_held(
     step: &HoldStaticPods,
@@ -34,11 +42,22 @@ pub(super) async fn apply_held(step: &HoldStaticPods, context: &Context) -> Resu
     for name in &step.names {
         move_if_there(&manifest(name, context), &held(name, context))?;
     }
-    let deadline = Instant::now() + Duration::from_secs(step.timeout_seconds);
+    let started = Instant::now();
+    let deadline = started + Duration::from_secs(step.timeout_seconds);
+    let mut is_left_to_kubelet = true;
     loop {
         let running = running(&step.names, &step.socket, context).await?;
         if running.is_empty() {
             return Ok(());
+        }
+        if is_left_to_kubelet && started.elapsed() >= KUBELET_PATIENCE {
+            is_left_to_kubelet = false;
+            context.log(format!(
+                "the kubelet does not stop {}: it is stopped meanwhile, and they are removed",
+                running.join(", ")
+            ));
+            remove_without_kubelet(&running, step, context).await?;
+            continue;
         }
         if Instant::now() >= deadline {
             return Err(AgentError::TimedOut {
@@ -51,6 +70,42 @@ pub(super) async fn apply_held(step: &HoldStaticPods, context: &Context) -> Resu
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Removes the Pods of components while the kubelet is stopped; started again it does not know
+/// them any more.
+async fn remove_without_kubelet(
+    names: &[String],
+    step: &HoldStaticPods,
+    context: &Context,
+) -> Result<(), AgentError> {
+    let failed = |error: CriError| AgentError::Runtime {
+        doing: "remove the control plane's Pods".to_owned(),
+        source: Box::new(error),
+    };
+    let client = CriClient::connect(&context.at(&step.socket)).await;
+    let client = client.map_err(failed)?;
+    command::run("systemctl", &["stop", KUBELET]).await?;
+    for name in names {
+        let containers = client.component_containers(name).await.map_err(failed)?;
+        let running = containers
+            .iter()
+            .filter(|it| it.state == ContainerState::Running);
+        for container in running {
+            let stopped = client.stop_container(&container.id, GRACE).await;
+            stopped.map_err(failed)?;
+        }
+    }
+    let is_meant = |pod: &PodSandbox| {
+        let mut all = names.iter();
+        pod.is_static && all.any(|name| pod.name.starts_with(&format!("{name}-")))
+    };
+    let mut progress = |done, total, doing: &str| context.progress(done, total, doing);
+    let removed = client.stop_and_remove_pods(&is_meant, &mut progress).await;
+    removed.map_err(failed)?;
+    command::run("systemctl", &["start", KUBELET])
+        .await
+        .map(drop)
 }
 
 pub(super) async fn check_released(
