@@ -85,6 +85,12 @@ impl Before {
         self.record.as_ref()?.paths.get(path)
     }
 
+    /// Returns the paths at which somebody looked.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let record = self.record.iter();
+        record.flat_map(|record| record.paths.keys().map(String::as_str))
+    }
+
     /// Looks at `path` and remembers what is there, in memory until it is saved.
     pub fn remember(&mut self, path: &str, context: &Context) -> Result<(), AgentError> {
         let at = context.at(path);

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use slipway_api::protocol::Attachment;
-use slipway_api::{CertificateSummary, ClusterFacts, NodeFacts, paths};
-use slipway_pki::{CertificateFacts, CertificateName, Credentials, Kubeconfig};
+use slipway_api::{ClusterFacts, NodeFacts, paths};
 use tokio::sync::mpsc;
 
 use crate::AgentError;
@@ -13,23 +12,6 @@ use crate::context::Context;
 use crate::kubernetes::{ApiClient, ApiCondition, KUBE_SYSTEM, Observation};
 use crate::server::under;
 use crate::steps::{client, failed};
-
-/// The certificates of a control-plane node, beside the authorities.
-const CERTIFICATES: [CertificateName; 10] = [
-    CertificateName::Apiserver,
-    CertificateName::ApiserverKubeletClient,
-    CertificateName::FrontProxyClient,
-    CertificateName::EtcdServer,
-    CertificateName::EtcdPeer,
-    CertificateName::EtcdHealthcheckClient,
-    CertificateName::ApiserverEtcdClient,
-    CertificateName::Ca,
-    CertificateName::EtcdCa,
-    CertificateName::FrontProxyCa,
-];
-
-/// The kubeconfigs with a certificate inside.
-const KUBECONFIGS: [&str; 4] = ["admin", "super-admin", "controller-manager", "scheduler"];
 
 /// Returns the cluster's facts; none where this host has no `admin.conf`.
 ///
@@ -51,7 +33,6 @@ pub(crate) async fn gather_cluster_facts(root: &Path) -> Result<Option<ClusterFa
     Ok(Some(ClusterFacts {
         api_server_version: version.map_err(failed("read the API server's version".to_owned()))?,
         nodes: nodes.into_iter().map(NodeFacts::from).collect(),
-        certificates: gather_certificates(root),
         unhealthy,
         configuration,
     }))
@@ -108,33 +89,4 @@ async fn unhealthy_addons(client: &ApiClient, configuration: Option<&Value>) -> 
             !(is_optional && seen.ends_with("does not exist"))
         })
         .collect()
-}
-
-fn gather_certificates(root: &Path) -> Vec<CertificateSummary> {
-    let pki = under(root, paths::PKI_DIR);
-    let mut found = Vec::new();
-    for name in CERTIFICATES {
-        let text = std::fs::read_to_string(pki.join(name.certificate_path())).unwrap_or_default();
-        found.extend(summary(name.phase_name(), &text));
-    }
-    for name in KUBECONFIGS {
-        let path = under(root, paths::KUBERNETES_DIR).join(format!("{name}.conf"));
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        if let Ok(Kubeconfig {
-            credentials: Credentials::Embedded { cert_pem, .. },
-            ..
-        }) = Kubeconfig::parse(&text)
-        {
-            found.extend(summary(&format!("{name}.conf"), &cert_pem));
-        }
-    }
-    found
-}
-
-fn summary(name: &str, pem: &str) -> Option<CertificateSummary> {
-    let facts = CertificateFacts::parse(pem).ok()?;
-    Some(CertificateSummary {
-        name: name.to_owned(),
-        not_after: facts.not_after,
-    })
 }

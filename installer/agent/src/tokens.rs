@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::AgentError;
 use crate::context::Context;
-use crate::kubernetes::{BootstrapToken, BootstrapTokenId};
+use crate::kubernetes::{BootstrapToken, BootstrapTokenId, is_balanced};
 use crate::steps::{client, failed};
 
 /// The group that joining nodes authenticate as. Source: kubeadm's
@@ -27,7 +27,9 @@ pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, 
     }
     let client = client(&context, paths::ADMIN_CONF).await?;
     let tokens = match request {
-        TokenRequest::JoinTarget => return join_target(&context),
+        TokenRequest::JoinTarget => {
+            return join_target(&context, is_balanced(&client).await);
+        }
         TokenRequest::List => client
             .list_tokens()
             .await
@@ -64,7 +66,7 @@ pub(crate) async fn handle(request: TokenRequest, root: &Path) -> Result<Reply, 
 
 /// Returns where machines join: what the administrator's kubeconfig names, as
 /// `kubeadm token create --print-join-command` does.
-fn join_target(context: &Context) -> Result<Reply, AgentError> {
+fn join_target(context: &Context, is_balanced: bool) -> Result<Reply, AgentError> {
     let path = context.at(paths::ADMIN_CONF);
     let text = std::fs::read_to_string(&path).map_err(AgentError::file("read", &path))?;
     let text = zeroize::Zeroizing::new(text);
@@ -79,6 +81,7 @@ fn join_target(context: &Context) -> Result<Reply, AgentError> {
             .trim_end_matches('/')
             .to_owned(),
         ca_pins: authorities.iter().map(|it| it.public_key_pin()).collect(),
+        is_balanced,
     })
 }
 

@@ -1,6 +1,7 @@
 //! What hosts and cluster are like right now.
 
 mod authority_facts;
+mod certificate_summary;
 mod kernel_options;
 mod leftovers;
 mod resolver;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use authority_facts::AuthorityFacts;
+pub use certificate_summary::CertificateSummary;
 pub use kernel_options::{KERNEL_OPTIONS, KernelOption};
 pub use leftovers::Leftovers;
 pub use resolver::ResolverFacts;
@@ -264,6 +266,12 @@ pub struct ExistingCluster {
     pub admin_conf: bool,
     /// Whether etcd's folder has content.
     pub etcd_data: bool,
+    /// The data folder that etcd's manifest names; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_data_dir: Option<String>,
+    /// The registries for which Slipway set mirrors here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrored_registries: Vec<String>,
     /// The members that etcd's manifest names, `name=url` each, where it joined
     /// others; none where it started a cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -275,6 +283,9 @@ pub struct ExistingCluster {
     /// The authorities and the service account key pair that are there, whole or in part.
     #[serde(default)]
     pub authorities: Vec<AuthorityFacts>,
+    /// The certificates that are there, those of authorities and in kubeconfigs among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateSummary>,
     /// The name inside the kubelet's client certificate, without `system:node:`.
     pub node_name: Option<String>,
     /// The user's files that Slipway brought here, as absolute paths.
@@ -316,8 +327,6 @@ pub struct ClusterFacts {
     pub api_server_version: String,
     /// The nodes.
     pub nodes: Vec<NodeFacts>,
-    /// The certificates on this control-plane host.
-    pub certificates: Vec<CertificateSummary>,
     /// Deployments and DaemonSets of Slipway's addons that are not as they should be.
     pub unhealthy: Vec<String>,
     /// kubeadm's `ClusterConfiguration`, as the cluster keeps it.
@@ -352,14 +361,4 @@ pub struct NodeFacts {
     /// The part of the pods' subnet that is its own.
     #[serde(default)]
     pub pod_subnet: Option<String>,
-}
-
-/// A certificate on a host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct CertificateSummary {
-    /// kubeadm's name for it.
-    pub name: String,
-    /// When it expires.
-    pub not_after: Timestamp,
 }

@@ -61,6 +61,9 @@ pub struct DiscoveredCluster {
     pub dns_domain: String,
     /// The kubelets' configuration.
     pub kubelet_configuration: Value,
+    /// Whether its nodes reach the API through balancers of their own: kube-proxy does.
+    #[serde(default)]
+    pub is_balanced: bool,
     /// Whether a node of the name that was asked for is there and Ready.
     pub node_is_ready: bool,
 }

@@ -378,6 +378,9 @@ pub enum Reply {
         endpoint: String,
         /// The pins of the cluster's CA certificates: `sha256:…`.
         ca_pins: Vec<String>,
+        /// Whether its nodes reach the API through balancers of their own, which kubeadm's joins
+        /// do not bring.
+        is_balanced: bool,
     },
     /// The host's time.
     Clock {

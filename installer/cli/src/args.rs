@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Token(TokenArgs),
     /// Print the administrator's kubeconfig.
     Kubeconfig(KubeconfigArgs),
-    /// Keys and requests for certificates that somebody else issues.
+    /// Look after certificates: when they expire, new ones, requests for those issued elsewhere.
     #[command(subcommand)]
     Certs(CertsCommand),
     /// Look at cluster files.
@@ -383,12 +383,39 @@ pub(crate) struct KubeconfigArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertsCommand {
+    /// Show when the certificates of all hosts expire; exits 2 if any does within 90 days.
+    ///
+    /// A kubelet renews its own client certificate, kubelet.conf, which is told in its last week.
+    CheckExpiration(ClusterArgs),
+    /// Renew certificates, node by node, and restart what reads them.
+    ///
+    /// Works while the API server is down, as when everything has expired. New certificates have
+    /// the names that the cluster file asks for now. Authorities stay.
+    Renew(RenewArgs),
     /// Write keys and certificate signing requests for a control plane whose CA's
     /// key is elsewhere, as kubeadm does.
     ///
     /// Each certificate's request stands beside its key, each kubeconfig's beside
     /// the file, which has a key inside and neither certificate nor CA yet.
     GenerateCsr(Box<GenerateCsrArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenewArgs {
+    /// The certificates, as `certs check-expiration` names them; `all` for all.
+    #[arg(value_name = "NAME", default_value = "all")]
+    pub names: Vec<String>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Only on these hosts; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<HostName>,
+    /// Do not ask before anything changes.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

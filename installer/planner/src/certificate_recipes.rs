@@ -83,6 +83,7 @@ impl CertificateRecipes {
                 algorithm: algorithm.clone(),
                 validity_seconds,
                 is_external: is_external(authority),
+                replaces: None,
             });
         let is_external = is_external("ca");
         let public = administrator_url(spec, host);
@@ -162,5 +163,6 @@ fn kubeconfig(spec: &ClusterSpec, host: &HostSpec, name: &str, server: String) -
         validity_seconds: configuration.certificate_validity_period.as_secs(),
         only_at_first: false,
         is_external: false,
+        replaces: None,
     }
 }

@@ -2,13 +2,11 @@
 
 use slipway_api::{
     BackendHealth, BalancerBackend, ClusterFacts, ClusterSpec, EtcdFacts, Facts, Failure,
-    KubernetesVersion, NodeFacts,
+    KubernetesVersion, NodeFacts, Role,
 };
 
-use crate::etcd_troubles;
-
-/// Seconds in a day.
-const DAY: i64 = 86_400;
+use crate::balancer::has_balancer;
+use crate::{CertificateExpiry, etcd_troubles};
 
 /// Certificates that live no longer are told. kubeadm renews with every upgrade, and
 /// upgrades come three times a year.
@@ -32,6 +30,8 @@ pub struct ClusterHealth {
 pub struct Seen<'a> {
     /// etcd, where a member answered.
     pub etcd: Option<&'a EtcdFacts>,
+    /// Why none did, where etcd is the cluster's own.
+    pub etcd_silent: Option<&'a Failure>,
     /// Nodes whose kubelets serve with certificates of their own making.
     pub self_signed: &'a [String],
     /// Now, in seconds since 1970.
@@ -52,11 +52,13 @@ impl ClusterHealth {
         match &facts.cluster {
             None => health.unhealthy(
                 "no API server answers",
-                "bring it up with `slipway init`, or look at its host: `journalctl -u kubelet`",
+                match has_member(facts) {
+                    true => "the hosts have a control plane: what stands below may be why; on them, `journalctl -u kubelet`",
+                    false => "bring it up with `slipway init`, or look at its host: `journalctl -u kubelet`",
+                },
             ),
             Some(cluster) => {
                 health.judge_nodes(spec, cluster);
-                health.judge_certificates(cluster, seen.now);
                 for line in &cluster.unhealthy {
                     health.unhealthy(
                         line.clone(),
@@ -65,7 +67,15 @@ impl ClusterHealth {
                 }
             }
         }
+        health.judge_certificates(spec, facts, seen.now);
         health.judge_balancers(spec, facts);
+        if let Some(failure) = seen.etcd_silent.filter(|_| has_member(facts)) {
+            let help = failure.help.clone();
+            health.unhealthy(
+                format!("no member of etcd answers: {failure}"),
+                help.unwrap_or_else(|| "on their hosts, `crictl ps -a --name etcd`".to_owned()),
+            );
+        }
         let of_etcd = seen.etcd.map(|etcd| etcd_troubles(spec, etcd));
         health.unhealthy.extend(of_etcd.unwrap_or_default());
         if !seen.self_signed.is_empty() {
@@ -82,11 +92,18 @@ impl ClusterHealth {
 
     fn judge_nodes(&mut self, spec: &ClusterSpec, cluster: &ClusterFacts) {
         for node in &cluster.nodes {
+            let is_known = spec.hosts.iter().any(|host| host.node_name() == node.name);
             if !node.ready {
-                self.unhealthy(
-                    format!("node {} is not Ready", node.name),
-                    "`kubectl describe node` says why; on the host, `journalctl -u kubelet`",
-                );
+                let help = match has_balancer(spec, Role::Worker) && !is_known {
+                    // kubeadm's joins bring none, and kube-proxy goes through it.
+                    true => {
+                        "it has no balancer to reach the API: write it into the file, and `slipway apply`"
+                    }
+                    false => {
+                        "`kubectl describe node` says why; on the host, `journalctl -u kubelet`"
+                    }
+                };
+                self.unhealthy(format!("node {} is not Ready", node.name), help);
             }
             if node.unschedulable {
                 self.warn(
@@ -180,20 +197,23 @@ impl ClusterHealth {
         }
     }
 
-    fn judge_certificates(&mut self, cluster: &ClusterFacts, now: i64) {
-        for certificate in &cluster.certificates {
-            let left = certificate.not_after.as_second() - now;
-            let name = &certificate.name;
-            if left <= 0 {
-                self.unhealthy(
-                    format!("certificate {name} has expired"),
-                    "`kubeadm certs renew all` on the control-plane host renews it",
-                );
-            } else if left / DAY < EXPIRES_SOON_DAYS {
-                self.warn(
-                    format!("certificate {name} expires in {} days", left / DAY),
-                    "`kubeadm certs renew all` on the control-plane host renews it",
-                );
+    fn judge_certificates(&mut self, spec: &ClusterSpec, facts: &Facts, now: i64) {
+        for host in &spec.hosts {
+            let existing = facts.host(&host.name).map(|facts| &facts.existing);
+            for certificate in existing.into_iter().flat_map(|it| &it.certificates) {
+                let what = format!("certificate {} of {}", certificate.name, host.name);
+                let help = match certificate.authority {
+                    Some(_) => "`slipway certs renew` renews it",
+                    None => "a new authority is a new cluster to all that trusts this one",
+                };
+                let left = CertificateExpiry::days_left(certificate, now);
+                match CertificateExpiry::of(certificate, now) {
+                    CertificateExpiry::Past => self.unhealthy(format!("{what} has expired"), help),
+                    CertificateExpiry::Within(days) if days <= EXPIRES_SOON_DAYS => {
+                        self.warn(format!("{what} expires in {left} days"), help);
+                    }
+                    CertificateExpiry::Within(_) | CertificateExpiry::Later => {}
+                }
             }
         }
     }
@@ -207,9 +227,15 @@ impl ClusterHealth {
     }
 }
 
+/// Returns whether a host that was reached has data of etcd.
+fn has_member(facts: &Facts) -> bool {
+    let mut hosts = facts.hosts.keys().filter_map(|name| facts.host(name));
+    hosts.any(|host| host.existing.etcd_data)
+}
+
 #[cfg(test)]
 mod tests {
-    use slipway_api::{CertificateSummary, ClusterFile};
+    use slipway_api::ClusterFile;
 
     use super::*;
     use crate::plan_defragment::tests::three_members;
@@ -236,16 +262,11 @@ mod tests {
         }
     }
 
-    fn facts(nodes: Vec<NodeFacts>, days_left: i64) -> Facts {
-        let certificate = CertificateSummary {
-            name: "apiserver".to_owned(),
-            not_after: jiff::Timestamp::from_second(NOW + days_left * DAY).unwrap(),
-        };
+    fn facts(nodes: Vec<NodeFacts>) -> Facts {
         Facts {
             cluster: Some(ClusterFacts {
                 api_server_version: "v1.36.3".to_owned(),
                 nodes,
-                certificates: vec![certificate],
                 unhealthy: Vec::new(),
                 configuration: None,
             }),
@@ -257,6 +278,7 @@ mod tests {
         let etcd = three_members();
         let seen = Seen {
             etcd: Some(&etcd),
+            etcd_silent: None,
             self_signed: &[],
             now: NOW,
         };
@@ -267,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_cluster_as_the_file_says_is_healthy() {
-        let facts = facts(vec![node("cp-1", "v1.36.3"), node("w-1", "v1.36.3")], 365);
+        let facts = facts(vec![node("cp-1", "v1.36.3"), node("w-1", "v1.36.3")]);
         assert_eq!(judge(&facts), (Vec::new(), Vec::new()));
     }
 
@@ -278,7 +300,7 @@ mod tests {
             node("w-1", "v1.34.4"),
             node("w-2", "v1.32.1"),
         ];
-        let (unhealthy, warnings) = judge(&facts(nodes, 365));
+        let (unhealthy, warnings) = judge(&facts(nodes));
         assert_eq!(
             unhealthy,
             [
@@ -290,16 +312,6 @@ mod tests {
             warnings,
             ["node w-1 has a kubelet v1.34.4, and the API server is v1.36.3"]
         );
-    }
-
-    #[test]
-    fn certificates_are_told_before_they_expire() {
-        let nodes = || vec![node("cp-1", "v1.36.3"), node("w-1", "v1.36.3")];
-        let (unhealthy, warnings) = judge(&facts(nodes(), 12));
-        assert_eq!(unhealthy, Vec::<String>::new());
-        assert_eq!(warnings, ["certificate apiserver expires in 12 days"]);
-        let (unhealthy, _) = judge(&facts(nodes(), -1));
-        assert_eq!(unhealthy, ["certificate apiserver has expired"]);
     }
 
     #[test]

@@ -86,14 +86,15 @@ impl<'a> ControlPlaneHosts<'a> {
             .or_else(|| all.first().copied())
     }
 
-    /// Returns the control plane of one host that everybody reaches directly.
-    pub fn single(spec: &'a ClusterSpec) -> Self {
+    /// Returns the control plane as one host of it that is known; `is_balanced` says whether
+    /// workers have balancers, which find the others.
+    pub fn single(spec: &'a ClusterSpec, is_balanced: bool) -> Self {
         let lead = spec.first_control_plane();
         Self {
             lead,
             others: Vec::new(),
             endpoint: endpoint(spec, &[lead], lead, &Facts::default()),
-            is_balanced: false,
+            is_balanced,
             // Where nobody signs, joining by token does not work, and nobody can tell from here.
             external: Vec::new(),
         }

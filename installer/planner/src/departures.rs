@@ -125,18 +125,22 @@ impl Departing<'_> {
 
     fn add_node_removal(&mut self, host: &HostSpec, needs: &[StepId]) -> Vec<StepId> {
         let mut before = needs.to_vec();
+        let mut stopped = Vec::new();
         let phase = Phase::RemoveNode;
         if self.facts.host(&host.name).is_some() {
             // The kubelet must be silent first, or it registers its node again.
             let kubelet = Step::StopUnit(StopUnit {
                 unit: KUBELET_UNIT.to_owned(),
             });
-            before = vec![self.builder.add(&host.name, phase, kubelet, &before)];
+            stopped = vec![self.builder.add(&host.name, phase, kubelet, &before)];
+            before.clone_from(&stopped);
         }
         let node_name = host.node_name().to_owned();
         let delete = Step::DeleteNode(DeleteNode { node_name });
         let speaker = &self.speaker.name;
-        vec![self.builder.add(speaker, phase, delete, &before)]
+        // A kubelet that only just started registers its node after the plan was made.
+        let builder = &mut self.builder;
+        vec![builder.add_rerun(speaker, phase, delete, &before, &stopped)]
     }
 
     fn add_cleanup(&mut self, host: &HostSpec, needs: &[StepId]) -> Result<(), PlanError> {

@@ -183,6 +183,20 @@ pub enum PlanError {
         /// The host.
         host: HostName,
     },
+    /// No host has a certificate of this name.
+    #[error("`{name}` is no certificate of these hosts")]
+    UnknownCertificate {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// Nobody here can renew a certificate: its authority's key is elsewhere.
+    #[error("`{name}` is issued elsewhere: the key of its authority is not on these hosts")]
+    IssuedElsewhere {
+        /// The name.
+        name: String,
+    },
     /// Somebody else runs the cluster's etcd.
     #[error("somebody else runs the cluster's etcd")]
     ExternalEtcd,
@@ -268,6 +282,13 @@ impl PlanError {
             Self::RecoveryUnderWay { host } => Some(format!(
                 "go on with it: the same command without `--host`, or with `--host {host}`"
             )),
+            Self::UnknownCertificate { known, .. } => {
+                Some(format!("there are: {}", known.join(", ")))
+            }
+            Self::IssuedElsewhere { .. } => Some(
+                "have it issued anew with `slipway certs generate-csr`, and put it in its place"
+                    .to_owned(),
+            ),
             Self::ExternalEtcd => {
                 Some("look after it with the tools that it was made with".to_owned())
             }

@@ -1,11 +1,13 @@
 //! Where a node leaves something: what is remembered before, and removed after.
 
+use std::collections::BTreeSet;
+
 use slipway_api::step::{
     RemovalScope, RemoveFiles, RemoveLinks, RemoveNamespaces, RemovePath, RemoveRules,
 };
-use slipway_api::{ClusterSpec, Etcd, HostSpec, Role, Step, paths};
+use slipway_api::{ClusterSpec, Etcd, ExistingCluster, HostSpec, Role, Step, paths};
 
-use crate::balancer::{self, has_balancer};
+use crate::balancer;
 use crate::plan_fixes::ROUTE_UNIT;
 use crate::{etcd_snapshots, own_files};
 
@@ -71,10 +73,9 @@ const CNI_PLUGINS: [&str; 21] = [
 
 /// What kubeadm's layout has in [`paths::KUBERNETES_DIR`]. A user's other
 /// files, such as an audit policy, stay.
-const KUBERNETES_FILES: [&str; 7] = [
+const KUBERNETES_FILES: [&str; 6] = [
     "admin.conf",
     "super-admin.conf",
-    "bootstrap-kubelet.conf",
     "controller-manager.conf",
     "scheduler.conf",
     "manifests",
@@ -147,12 +148,17 @@ const RUNTIME_FOLDERS: [&str; 5] = [
 ];
 
 /// Returns what is remembered before anything is installed.
-pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool) -> Vec<String> {
+pub(crate) fn remembered(
+    spec: &ClusterSpec,
+    host: &HostSpec,
+    is_balanced: bool,
+    with_runtime: bool,
+) -> Vec<String> {
     let role = host.role;
     let mut found: Vec<String> = FOLDERS.map(str::to_owned).to_vec();
     found.extend(own_files::remembered(host));
     found.extend(etcd_dir(spec, role).map(str::to_owned));
-    if has_balancer(spec, role) {
+    if is_balanced && role == Role::Worker {
         found.extend(balancer::remembered());
     }
     if role == Role::ControlPlane && spec.etcd_snapshots.is_some() {
@@ -176,7 +182,14 @@ pub(crate) fn remembered(spec: &ClusterSpec, host: &HostSpec, with_runtime: bool
 }
 
 /// Returns the files and folders that Slipway put on a host of its own.
-pub(crate) fn installed_files(spec: &ClusterSpec, role: Role, with_runtime: bool) -> Vec<Step> {
+///
+/// `existing` names what a file of other days, or none at all, does not.
+pub(crate) fn installed_files(
+    spec: &ClusterSpec,
+    role: Role,
+    existing: &ExistingCluster,
+) -> Vec<Step> {
+    let with_runtime = existing.runtime_is_ours;
     let mut names = vec!["kubelet", ROUTE_UNIT.trim_end_matches(".service")];
     let mut steps = vec![
         Step::RemoveFiles(cni_plugins()),
@@ -191,7 +204,10 @@ pub(crate) fn installed_files(spec: &ClusterSpec, role: Role, with_runtime: bool
     steps.push(empty_folders("/etc/systemd/system/kubelet.service.d"));
     if with_runtime {
         steps.extend([
-            Step::RemoveFiles(runtime_files(spec)),
+            Step::RemoveFiles(with_mirrors(
+                runtime_files(spec),
+                &existing.mirrored_registries,
+            )),
             empty_folders("/etc/containerd"),
             Step::RemovePath(RemovePath {
                 path: paths::CONTAINERD_DIR.to_owned(),
@@ -208,9 +224,14 @@ pub(crate) fn installed_files(spec: &ClusterSpec, role: Role, with_runtime: bool
 }
 
 /// Returns what kubeadm's layout has of a node, and its logs.
-pub(crate) fn node_files(spec: &ClusterSpec, role: Role) -> Vec<Step> {
+///
+/// etcd's data goes from where the file has it and from where the manifest here has it: a host
+/// may be reset without the file that it was made from.
+pub(crate) fn node_files(spec: &ClusterSpec, role: Role, existing: &ExistingCluster) -> Vec<Step> {
     let mut steps = vec![everything(paths::KUBELET_DIR)];
-    steps.extend(etcd_dir(spec, role).map(everything));
+    let named = existing.etcd_data_dir.as_deref();
+    let dirs: BTreeSet<&str> = etcd_dir(spec, role).into_iter().chain(named).collect();
+    steps.extend(dirs.into_iter().map(everything));
     steps.extend([
         Step::RemoveFiles(files(paths::PKI_DIR, &PKI_FILES)),
         Step::RemoveFiles(files(paths::KUBERNETES_DIR, &KUBERNETES_FILES)),
@@ -223,9 +244,10 @@ pub(crate) fn node_files(spec: &ClusterSpec, role: Role) -> Vec<Step> {
 
 /// Returns what says that a host is a node: it goes after everything else of
 /// the node, so that a reset that was cut off knows there is more to do.
-pub(crate) fn node_marks() -> [Step; 2] {
+pub(crate) fn node_marks() -> [Step; 3] {
     [
         everything(paths::KUBELET_CONF),
+        everything(paths::BOOTSTRAP_KUBELET_CONF),
         empty_folders(paths::KUBERNETES_DIR),
     ]
 }
@@ -308,8 +330,24 @@ fn runtime_files(spec: &ClusterSpec) -> RemoveFiles {
     let registries = spec.runtime.registry_mirrors.keys();
     found
         .names
-        .extend(registries.map(|registry| format!("certs.d/{registry}/hosts.toml")));
+        .extend(registries.map(|registry| mirrors_of(registry)));
     found
+}
+
+/// Returns the runtime's files with those that name the mirrors of `registries`.
+fn with_mirrors(mut found: RemoveFiles, registries: &[String]) -> RemoveFiles {
+    for registry in registries {
+        let name = mirrors_of(registry);
+        if !found.names.contains(&name) {
+            found.names.push(name);
+        }
+    }
+    found
+}
+
+/// Returns the file, below containerd's folder, that names the mirrors of a registry.
+fn mirrors_of(registry: &str) -> String {
+    format!("certs.d/{registry}/hosts.toml")
 }
 
 fn files(folder: &str, names: &[&str]) -> RemoveFiles {

@@ -57,7 +57,7 @@ pub(crate) fn add_install(
         0,
         |_| true,
     )?;
-    all.push(builder.add(host, Phase::Install, plugins, &marker));
+    all.push(add_or_keep(builder, host, plugins, &marker));
 
     let mut programs = vec!["kubelet"];
     if input.host.role == Role::ControlPlane {
@@ -66,10 +66,10 @@ pub(crate) fn add_install(
     let mut kubelet_files = Vec::new();
     for name in programs {
         let version = input.release.kubernetes.to_string();
-        let (step, path) = program(input, name, &version)?;
-        let id = builder.add(host, Phase::Install, step, &marker);
+        let step = program(input, name, &version)?;
+        let id = add_or_keep(builder, host, step, &marker);
         if name == "kubelet" {
-            kubelet_files.push((id.clone(), path));
+            kubelet_files.push((id.clone(), program_path(name)));
         }
         all.push(id);
     }
@@ -170,7 +170,12 @@ fn add_marker(builder: &mut PlanBuilder, input: &HostInput<'_>) -> StepId {
     }
     let with_runtime = adopted_socket(input).is_none();
     let remembered = Step::RememberPaths(RememberPaths {
-        paths: footprint::remembered(input.spec, input.host, with_runtime),
+        paths: footprint::remembered(
+            input.spec,
+            input.host,
+            input.control_plane.is_balanced,
+            with_runtime,
+        ),
     });
     let remembered = builder.add_rerun(host, Phase::Install, remembered, &[], &needs);
     let name = format!("{}\n", input.spec.name);
@@ -185,12 +190,15 @@ pub(crate) fn add_images(
     images: &[ImageReference],
     installed: &Installed,
 ) -> Result<Vec<StepId>, PlanError> {
+    let Some(bundle) = input.bundle() else {
+        return Ok(Vec::new());
+    };
     let socket = runtime_socket(input);
     // Slipway's own configuration names this very image.
     let is_adopted = adopted_socket(input).is_some();
     let pause = input.images().pause();
     let import = |reference: &ImageReference| {
-        let image = input.manifest.image(reference, input.facts.architecture);
+        let image = bundle.image(reference, input.facts.architecture);
         let image = image.ok_or_else(|| not_in_bundle(input, &format!("image {reference}")))?;
         let step = Step::ImportImage(ImportImage {
             image: image.clone(),
@@ -290,8 +298,8 @@ fn add_runtime(
     let marker = builder.add(host, Phase::Install, Step::WriteFile(marker), needs);
     let needs = &[marker][..];
     let mut files = Vec::new();
-    let (runc, _) = program(input, "runc", RUNC_VERSION)?;
-    let runc = builder.add(host, Phase::Install, runc, needs);
+    let runc = program(input, "runc", RUNC_VERSION)?;
+    let runc = add_or_keep(builder, host, runc, needs);
     let programs = ["containerd", "containerd-shim-runc-v2", "ctr"];
     let wanted = |path: &str| programs.iter().any(|name| path == format!("bin/{name}"));
     let archive = archive(
@@ -302,8 +310,8 @@ fn add_runtime(
         0,
         wanted,
     )?;
-    let archive = builder.add(host, Phase::Install, archive, needs);
-    files.push((archive, format!("{}/containerd", paths::BIN_DIR)));
+    let archive = add_or_keep(builder, host, archive, needs);
+    files.push((archive, program_path("containerd")));
 
     let config = ContainerdConfig {
         pause_image: input.images().pause().to_string(),
@@ -373,18 +381,39 @@ fn add_runtime(
     Ok(builder.add_rerun(host, Phase::Install, unit, &[runc], &after))
 }
 
-fn program(input: &HostInput<'_>, name: &str, version: &str) -> Result<(Step, String), PlanError> {
-    let artifact = artifact(input, name, version)?;
-    let path = format!("{}/{name}", paths::BIN_DIR);
-    let step = InstallBlob {
-        name: name.to_owned(),
-        version: version.to_owned(),
-        blob: artifact.blob,
-        path: path.clone(),
-    };
-    Ok((Step::InstallBlob(step), path))
+/// Adds a step of what is installed, and returns its ID; where what is installed stays, the ID
+/// of the one before it.
+fn add_or_keep(
+    builder: &mut PlanBuilder,
+    host: &HostName,
+    step: Option<Step>,
+    needs: &[StepId],
+) -> StepId {
+    match step {
+        Some(step) => builder.add(host, Phase::Install, step, needs),
+        None => needs[0].clone(),
+    }
 }
 
+fn program_path(name: &str) -> String {
+    format!("{}/{name}", paths::BIN_DIR)
+}
+
+/// Returns the step that installs a program; none where what is installed stays.
+fn program(input: &HostInput<'_>, name: &str, version: &str) -> Result<Option<Step>, PlanError> {
+    let step = |artifact: &Artifact| {
+        Step::InstallBlob(InstallBlob {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            blob: artifact.blob,
+            path: program_path(name),
+        })
+    };
+    Ok(artifact(input, name, version)?.map(step))
+}
+
+/// Returns the step that unpacks what is `wanted` of an archive; none where what is installed
+/// stays.
 pub(crate) fn archive(
     input: &HostInput<'_>,
     name: &str,
@@ -392,33 +421,37 @@ pub(crate) fn archive(
     folder: &str,
     strip: usize,
     wanted: impl Fn(&str) -> bool,
-) -> Result<Step, PlanError> {
-    let artifact = artifact(input, name, version)?;
+) -> Result<Option<Step>, PlanError> {
+    let Some(artifact) = artifact(input, name, version)? else {
+        return Ok(None);
+    };
     let members = artifact
         .members
         .iter()
         .filter(|member| wanted(&member.path))
         .cloned()
         .collect();
-    Ok(Step::UnpackArchive(UnpackArchive {
+    Ok(Some(Step::UnpackArchive(UnpackArchive {
         name: name.to_owned(),
         version: version.to_owned(),
         blob: artifact.blob,
         folder: folder.to_owned(),
         strip,
         members,
-    }))
+    })))
 }
 
 fn artifact<'a>(
     input: &HostInput<'a>,
     name: &str,
     version: &str,
-) -> Result<&'a Artifact, PlanError> {
-    input
-        .manifest
-        .artifact(name, version, input.facts.architecture)
-        .ok_or_else(|| not_in_bundle(input, &format!("{name} {version}")))
+) -> Result<Option<&'a Artifact>, PlanError> {
+    let Some(bundle) = input.bundle() else {
+        return Ok(None);
+    };
+    let found = bundle.artifact(name, version, input.facts.architecture);
+    let found = found.ok_or_else(|| not_in_bundle(input, &format!("{name} {version}")))?;
+    Ok(Some(found))
 }
 
 fn not_in_bundle(input: &HostInput<'_>, what: &str) -> PlanError {

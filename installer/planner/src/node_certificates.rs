@@ -68,8 +68,9 @@ pub(crate) fn add_certificates(
     let recipes =
         CertificateRecipes::of_control_plane(input.spec, input.host, input.release, is_external);
     let mut writers = Writers::new();
-    for step in recipes.certificates {
+    for mut step in recipes.certificates {
         let name = step.name.clone();
+        step.replaces = input.replaced(&name);
         let authority = [authorities[authority_of(&name)].clone()];
         let step = Step::EnsureCertificate(step);
         let id = builder.add_rerun(host, Phase::Certs, step, &[], &authority);
@@ -91,8 +92,9 @@ pub(crate) fn add_certificates(
         _ => true,
     };
     let kubeconfigs = recipes.kubeconfigs.into_iter();
-    for step in kubeconfigs.filter(|step| is_wanted(&step.name)) {
+    for mut step in kubeconfigs.filter(|step| is_wanted(&step.name)) {
         let name = step.name.clone();
+        step.replaces = input.replaced(&format!("{name}.conf"));
         let authority = [authorities["ca"].clone()];
         let step = Step::EnsureKubeconfig(step);
         let id = builder.add_rerun(host, Phase::Kubeconfig, step, &[], &authority);

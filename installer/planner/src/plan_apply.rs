@@ -15,6 +15,7 @@ use crate::control_plane_hosts::{ControlPlaneHosts, is_established};
 use crate::departures::add_departures;
 use crate::plan_cluster::{Scope, add_cluster, plan_cluster};
 use crate::plan_removal::Removal;
+use crate::supply::Supply;
 
 /// Hosts that the file last applied has and the new one has not.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +68,8 @@ pub fn plan_apply(
         &removal_of(&sick),
         &[],
     )?;
-    let (ready, left_out) = add_cluster(&mut builder, spec, facts, manifest, scope, &gone)?;
+    let supply = Supply::Bundle(manifest);
+    let (ready, left_out) = add_cluster(&mut builder, spec, facts, supply, scope, &gone)?;
     let later = departure.etcd.map(|etcd| later(spec, facts, etcd, &sick));
     let also_gone = add_departures(
         &mut builder,

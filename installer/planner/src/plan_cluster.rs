@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use slipway_api::{
-    BundleManifest, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut, Plan, Release,
-    Role, StepId,
+    BundleManifest, CertificateSummary, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut,
+    Plan, Release, Role, StepId,
 };
 
 use crate::PlanError;
@@ -15,6 +15,7 @@ use crate::control_plane::add_control_plane;
 use crate::control_plane_hosts::{ControlPlaneHosts, is_established};
 use crate::images::Images;
 use crate::joined_control_plane::{Chain, add_joined_control_plane};
+use crate::supply::{Renewal, Supply};
 use crate::worker::add_worker;
 
 /// Which hosts a plan is about.
@@ -46,7 +47,7 @@ pub(crate) struct HostInput<'a> {
     pub pod_subnet: Option<IpNet>,
     pub control_plane: &'a ControlPlaneHosts<'a>,
     pub release: &'a Release,
-    pub manifest: &'a BundleManifest,
+    pub supply: Supply<'a>,
 }
 
 impl<'a> HostInput<'a> {
@@ -65,6 +66,28 @@ impl<'a> HostInput<'a> {
             pod_subnet,
             ..self
         })
+    }
+
+    /// Returns the bundle with binaries and images; none where what is installed stays.
+    pub fn bundle(&self) -> Option<&'a BundleManifest> {
+        match self.supply {
+            Supply::Bundle(manifest) => Some(manifest),
+            Supply::Certificates(_) => None,
+        }
+    }
+
+    /// Returns the serial number of the certificate of this name, where it is to be renewed.
+    pub fn replaced(&self, name: &str) -> Option<String> {
+        let Supply::Certificates(renewal) = self.supply else {
+            return None;
+        };
+        let is_forced = match renewal {
+            Renewal::All => name != CertificateSummary::KUBELET_CLIENT,
+            Renewal::Named(_) => renewal.includes(name),
+        };
+        let mut all = self.facts.existing.certificates.iter();
+        let found = all.find(|it| is_forced && it.name == name)?;
+        Some(found.serial_number.clone())
     }
 
     /// Returns the cluster's images.
@@ -93,7 +116,8 @@ pub fn plan_cluster(
     scope: &Scope,
 ) -> Result<Plan, PlanError> {
     let mut builder = PlanBuilder::default();
-    let (_, left_out) = add_cluster(&mut builder, spec, facts, manifest, scope, &[])?;
+    let supply = Supply::Bundle(manifest);
+    let (_, left_out) = add_cluster(&mut builder, spec, facts, supply, scope, &[])?;
     Ok(builder.finish(&spec.name, left_out))
 }
 
@@ -103,7 +127,7 @@ pub(crate) fn add_cluster(
     builder: &mut PlanBuilder,
     spec: &ClusterSpec,
     facts: &Facts,
-    manifest: &BundleManifest,
+    supply: Supply<'_>,
     scope: &Scope,
     needs: &[StepId],
 ) -> Result<(Vec<StepId>, Vec<LeftOut>), PlanError> {
@@ -122,7 +146,7 @@ pub(crate) fn add_cluster(
         pod_subnet: pod_subnet(first, facts),
         control_plane: &control_plane,
         release: &release,
-        manifest,
+        supply,
     };
     let mut chain = Chain::after(needs);
     let mut ready = Vec::new();

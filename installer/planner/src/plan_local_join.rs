@@ -15,11 +15,13 @@ use slipway_api::{
 };
 
 use crate::PlanError;
+use crate::balancer::add_balancer;
 use crate::builder::PlanBuilder;
 use crate::control_plane::COMPONENT_TIMEOUT;
 use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::install::{add_images, add_install};
 use crate::plan_cluster::HostInput;
+use crate::supply::Supply;
 use crate::worker::{KubeletStart, add_kubelet_files, add_kubelet_unit};
 
 /// How long the API may take to give a kubelet its first certificate, in
@@ -120,7 +122,7 @@ pub fn plan_local_join(
         .ok_or_else(|| PlanError::UnknownHost {
             host: node.name.clone(),
         })?;
-    let control_plane = ControlPlaneHosts::single(&spec);
+    let control_plane = ControlPlaneHosts::single(&spec, discovered.is_balanced);
     let input = HostInput {
         spec: &spec,
         host,
@@ -128,7 +130,7 @@ pub fn plan_local_join(
         pod_subnet: None,
         control_plane: &control_plane,
         release: &release,
-        manifest,
+        supply: Supply::Bundle(manifest),
     };
     let mut builder = PlanBuilder::default();
     add_joining(&mut builder, &input, discovered, node)?;
@@ -143,6 +145,7 @@ fn add_joining(
 ) -> Result<(), PlanError> {
     let host = &node.name;
     let installed = add_install(builder, input)?;
+    let balancer = add_balancer(builder, input, &installed.marker)?;
     let images = if discovered.is_ours {
         input.images().of_node()
     } else {
@@ -163,6 +166,8 @@ fn add_joining(
     let mut needs = installed.all.clone();
     needs.extend(images);
     needs.push(authority);
+    // kube-proxy goes through it, and without kube-proxy no node becomes Ready.
+    needs.extend(balancer);
     let start = KubeletStart {
         server: discovered.server.clone(),
         needs: &needs,

@@ -178,7 +178,7 @@ pub(crate) fn add_host_cleanup(
             });
         }
         // Nothing of Slipway's and no node: whatever is there is the user's.
-        None if !existing.kubelet_conf => return Ok(None),
+        None if !existing.kubelet_conf && !existing.bootstrap_conf => return Ok(None),
         Some(_) | None => {}
     }
     let mut needs = needs.to_vec();
@@ -264,7 +264,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     steps.extend(footprint::network_state());
     let placed = existing.placed_files.iter();
     steps.extend(placed.map(|path| own_files::withdrawal(path)));
-    steps.extend(footprint::node_files(spec, host.role));
+    steps.extend(footprint::node_files(spec, host.role, existing));
     steps.extend(footprint::network_files());
     // The file may have changed since: what is there goes, and what it says.
     if existing.balancer || has_balancer(spec, host.role) {
@@ -276,8 +276,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     // The route that `preflight --fix` may have added goes with its unit.
     steps.push(stop(ROUTE_UNIT));
     if existing.slipway_cluster.is_some() {
-        let with_runtime = existing.runtime_is_ours;
-        steps.extend(footprint::installed_files(spec, host.role, with_runtime));
+        steps.extend(footprint::installed_files(spec, host.role, existing));
     }
     steps.extend(footprint::network_folders());
     let mut units = vec![KUBELET_UNIT.to_owned()];

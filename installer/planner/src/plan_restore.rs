@@ -15,6 +15,7 @@ use crate::control_plane_hosts::ControlPlaneHosts;
 use crate::footprint::KUBELET_UNIT;
 use crate::install::{archive, runtime_socket};
 use crate::plan_cluster::HostInput;
+use crate::supply::Supply;
 
 /// etcd's tool, as the archive's member is called.
 const PROGRAM: &str = "etcdutl";
@@ -72,7 +73,7 @@ pub fn plan_restore(
             pod_subnet: None,
             control_plane: &control_plane,
             release: &release,
-            manifest,
+            supply: Supply::Bundle(manifest),
         });
     }
     let member = |host: &HostSpec| format!("{}={}", host.node_name(), peer_url(host));
@@ -91,13 +92,14 @@ pub fn plan_restore(
             1,
             |path| path.rsplit('/').next() == Some(PROGRAM),
         )?;
-        let tool = builder.add(host, Phase::Etcd, tool, &[]);
+        let tool = tool.map(|step| builder.add(host, Phase::Etcd, step, &[]));
         let hold = Step::HoldStaticPods(HoldStaticPods {
             names: HELD.map(str::to_owned).to_vec(),
             socket: runtime_socket(input),
             timeout_seconds,
         });
-        stopped.push(builder.add(host, Phase::Etcd, hold, &[tool]));
+        let needs: Vec<StepId> = tool.into_iter().collect();
+        stopped.push(builder.add(host, Phase::Etcd, hold, &needs));
     }
     let mut restored: Vec<StepId> = Vec::new();
     for input in &inputs {

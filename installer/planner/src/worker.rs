@@ -4,7 +4,9 @@ use slipway_api::step::{
     Condition, EnsureKubeletClient, EnsureKubeletServing, EnsureUnit, FetchFile, MarkNode,
     PublicFile, WaitFor, WriteFile,
 };
-use slipway_api::{Cni, PatchTarget, Phase, Role, Sha256Digest, Step, StepId, paths};
+use slipway_api::{
+    CertificateSummary, Cni, PatchTarget, Phase, Role, Sha256Digest, Step, StepId, paths,
+};
 use slipway_templates::{KubeadmFlags, KubeletConfig, KubeletInstanceConfig, named_paths};
 
 use crate::PlanError;
@@ -124,6 +126,7 @@ pub(crate) fn add_kubelet(
         signer: signer.clone(),
         algorithm: algorithm.clone(),
         validity_seconds,
+        replaces: input.replaced(CertificateSummary::KUBELET_CLIENT),
     });
     let serving = Step::EnsureKubeletServing(EnsureKubeletServing {
         node_name,
@@ -131,6 +134,7 @@ pub(crate) fn add_kubelet(
         signer,
         algorithm: algorithm.clone(),
         validity_seconds,
+        replaces: input.replaced(CertificateSummary::KUBELET_SERVING),
     });
     let client = builder.add(host, phase, client, start.needs);
     let serving = builder.add(host, phase, serving, start.needs);

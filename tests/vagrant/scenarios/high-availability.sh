@@ -105,7 +105,8 @@ first_comes_back() {
     # Its pods start again, too, and `apply` would wait for them.
     available coredns
     available metrics-server
-    apply_changes_nothing
+    # One that is ready for the first time may not be so a moment later.
+    eventually 60 apply_changes_nothing
 }
 third_leaves() {
     "$slipway" reset -f "$file" --host cp-3 -y

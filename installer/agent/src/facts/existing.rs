@@ -4,14 +4,19 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
+use slipway_api::protocol::Attachment;
 use slipway_api::{BalancerState, ExistingCluster, Leftovers, Sha256Digest, paths};
 use slipway_pki::{CertificateFacts, public_key_pin};
+use tokio::sync::mpsc;
 
 use super::authorities::gather_authorities;
+use super::certificates::gather_certificates;
+use crate::before::Before;
+use crate::context::Context;
 use crate::files;
 use crate::placed_files::PlacedFiles;
 use crate::server::under;
-use crate::steps::{count_chains, initial_cluster};
+use crate::steps::{count_chains, data_dir, initial_cluster};
 
 /// Where flannel writes the subnets that its CNI plugin uses.
 const FLANNEL_SUBNET_FILE: &str = "/run/flannel/subnet.env";
@@ -35,6 +40,8 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
     manifests.sort();
     let marker = std::fs::read_to_string(under(root, paths::CLUSTER_MARKER)).ok();
     let is_member = marker.is_some();
+    let etcd = under(root, paths::MANIFESTS_DIR).join("etcd.yaml");
+    let etcd = std::fs::read_to_string(etcd).unwrap_or_default();
     ExistingCluster {
         runtime_is_ours: under(root, paths::RUNTIME_MARKER).exists(),
         slipway_cluster: marker.map(|name| name.trim().to_owned()),
@@ -43,12 +50,15 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
         bootstrap_conf: under(root, paths::BOOTSTRAP_KUBELET_CONF).exists(),
         admin_conf: under(root, paths::ADMIN_CONF).exists(),
         etcd_data: files::has_content(&under(root, paths::ETCD_DIR)),
-        initial_cluster: initial_members(root),
+        etcd_data_dir: data_dir(&etcd).map(str::to_owned),
+        mirrored_registries: mirrored_registries(root),
+        initial_cluster: initial_members(&etcd),
         ca_pin: authority
             .as_deref()
             .and_then(|pem| public_key_pin(pem).ok()),
         ca_sha256: authority.as_deref().map(Sha256Digest::of),
         authorities: gather_authorities(root),
+        certificates: gather_certificates(root),
         node_name: node_name(root),
         // The steps that touch them say why they cannot be read.
         placed_files: PlacedFiles::load(root).map_or_else(|_| Vec::new(), PlacedFiles::into_paths),
@@ -74,13 +84,25 @@ fn balancer_state(root: &Path) -> Option<BalancerState> {
 }
 
 /// Returns the members that etcd was told when it joined them.
-fn initial_members(root: &Path) -> Vec<String> {
-    let path = under(root, paths::MANIFESTS_DIR).join("etcd.yaml");
-    let manifest = std::fs::read_to_string(path).unwrap_or_default();
-    match initial_cluster(&manifest) {
+fn initial_members(manifest: &str) -> Vec<String> {
+    match initial_cluster(manifest) {
         Some((members, true)) => members.split(',').map(str::to_owned).collect(),
         Some((_, false)) | None => Vec::new(),
     }
+}
+
+/// Returns the registries whose mirrors' files were looked at before Slipway wrote them.
+fn mirrored_registries(root: &Path) -> Vec<String> {
+    let context = Context::new(root, mpsc::unbounded_channel().0, Attachment::default());
+    // The steps that need the record say why it cannot be read.
+    let Ok(before) = Before::load(&context) else {
+        return Vec::new();
+    };
+    let registry = |path: &str| {
+        let rest = path.strip_prefix(paths::CERTS_D)?.strip_prefix('/')?;
+        rest.strip_suffix("/hosts.toml").map(str::to_owned)
+    };
+    before.paths().filter_map(registry).collect()
 }
 
 /// Returns what pods' networks left; chains are counted only where nobody

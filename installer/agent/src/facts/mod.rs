@@ -1,6 +1,7 @@
 //! Gathers a host's facts: reads, never changes.
 
 mod authorities;
+mod certificates;
 mod cgroups;
 mod existing;
 mod kernel;

@@ -92,6 +92,7 @@ pub async fn discover(
         pod_subnet: config.pod_subnet,
         dns_domain: config.dns_domain,
         kubelet_configuration: config.kubelet_configuration,
+        is_balanced: config.is_balanced,
         node_is_ready,
     })
 }

@@ -13,6 +13,10 @@ use super::{ApiClient, DiscoveryError, KUBE_SYSTEM, KubernetesError};
 const KUBEADM_CONFIG: &str = "kubeadm-config";
 /// The ConfigMap with the kubelets' configuration.
 const KUBELET_CONFIG: &str = "kubelet-config";
+/// The ConfigMap with kube-proxy's kubeconfig.
+const KUBE_PROXY: &str = "kube-proxy";
+/// What it names where nodes have balancers of their own.
+const BALANCER: &str = "server: https://127.0.0.1:6443";
 /// kubeadm's default for `networking.serviceSubnet`.
 const SERVICE_SUBNET: &str = "10.96.0.0/12";
 
@@ -27,6 +31,7 @@ pub(super) struct JoiningConfig {
     pub(super) pod_subnet: Option<Subnets>,
     pub(super) dns_domain: String,
     pub(super) kubelet_configuration: Value,
+    pub(super) is_balanced: bool,
     endpoint: String,
     token_id: String,
 }
@@ -60,10 +65,11 @@ impl JoiningConfig {
         let refused = |what: &'static str| {
             move |error| DiscoveryError::of_verified_call(endpoint, what, token_id, error)
         };
-        let (kubeadm, kubelet, version) = tokio::join!(
+        let (kubeadm, kubelet, version, is_balanced) = tokio::join!(
             get(client, KUBEADM_CONFIG),
             get(client, KUBELET_CONFIG),
-            client.server_version()
+            client.server_version(),
+            is_balanced(client)
         );
         let kubeadm = kubeadm.map_err(refused(KUBEADM_CONFIG))?;
         let kubelet = kubelet.map_err(refused(KUBELET_CONFIG))?;
@@ -92,6 +98,7 @@ impl JoiningConfig {
                 .dns_domain
                 .unwrap_or_else(|| "cluster.local".to_owned()),
             kubelet_configuration: kubelet_configuration(&kubelet)?,
+            is_balanced,
             endpoint: endpoint.to_owned(),
             token_id: token_id.to_owned(),
         })
@@ -111,6 +118,15 @@ impl JoiningConfig {
         let status = node.and_then(|node| node.status);
         Ok(status.is_some_and(|status| is_status_ready(&status)))
     }
+}
+
+/// Returns whether nodes reach the API through balancers of their own, as kube-proxy's
+/// configuration says; a cluster without kube-proxy does not tell, and is none.
+pub(crate) async fn is_balanced(client: &ApiClient) -> bool {
+    let found = get(client, KUBE_PROXY).await;
+    let data = found.ok().and_then(|found| found.data).unwrap_or_default();
+    let kubeconfig = data.get("kubeconfig.conf");
+    kubeconfig.is_some_and(|text| text.lines().any(|line| line.trim() == BALANCER))
 }
 
 fn subnets(text: &str) -> Result<Subnets, DiscoveryError> {

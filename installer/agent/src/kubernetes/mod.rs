@@ -30,6 +30,7 @@ pub use discovery::{Patience, discover};
 pub use discovery_error::DiscoveryError;
 pub use drain::Drained;
 pub use error::KubernetesError;
+pub(crate) use joining_config::is_balanced;
 pub use node_summary::NodeSummary;
 pub use object_difference::ObjectDifference;
 pub use observation::Observation;

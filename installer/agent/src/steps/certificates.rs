@@ -154,6 +154,7 @@ fn certificate_fault(
         &key,
         authority.as_deref(),
         &profile,
+        step.replaces.as_deref(),
     ))
 }
 
@@ -230,7 +231,13 @@ fn kubeconfig_fault(
         return because("it has no certificate inside");
     };
     let profile = name.profile(&step.node_name);
-    Ok(why_unfit(cert_pem, key_pem, authority.as_deref(), &profile))
+    Ok(why_unfit(
+        cert_pem,
+        key_pem,
+        authority.as_deref(),
+        &profile,
+        step.replaces.as_deref(),
+    ))
 }
 
 pub(super) fn apply_kubeconfig(
@@ -277,12 +284,14 @@ pub(super) fn trusts(kubeconfig: &Kubeconfig, authority: Option<&str>) -> bool {
     matches!((trusted, known), (Ok(trusted), Some(Ok(known))) if known.contains(&trusted))
 }
 
-/// Returns why a certificate must be issued anew; none if it serves.
+/// Returns why a certificate must be issued anew; none if it serves. The one whose serial
+/// number is `replaced` serves, and is renewed all the same.
 pub(super) fn why_unfit(
     certificate: &str,
     key: &str,
     authority: Option<&str>,
     profile: &CertificateProfile,
+    replaced: Option<&str>,
 ) -> Option<String> {
     let Ok(facts) = CertificateFacts::parse(certificate) else {
         return Some("it cannot be read".to_owned());
@@ -303,7 +312,11 @@ pub(super) fn why_unfit(
         ));
     }
     let differences = facts.difference_from(profile);
-    (!differences.is_empty()).then(|| differences.join("; "))
+    if !differences.is_empty() {
+        return Some(differences.join("; "));
+    }
+    let is_replaced = replaced == Some(facts.serial_number.as_str());
+    is_replaced.then(|| format!("it is to be renewed, and expires at {}", facts.not_after))
 }
 
 /// Returns the authority that signs `name`, with its key.
@@ -408,6 +421,7 @@ mod tests {
             validity_seconds: 3600,
             only_at_first: name == "super-admin",
             is_external: false,
+            replaces: None,
         }
     }
 

@@ -5,6 +5,8 @@ use slipway_api::step::JoinEtcd;
 
 /// The flag that names the members.
 const MEMBERS: &str = "--initial-cluster=";
+/// The flag that names the data folder.
+const DATA_DIR: &str = "--data-dir=";
 /// The flag that says whether they run already.
 const STATE: &str = "--initial-cluster-state=";
 
@@ -12,6 +14,11 @@ const STATE: &str = "--initial-cluster-state=";
 pub(crate) fn initial_cluster(manifest: &str) -> Option<(&str, bool)> {
     let value = |flag| lines_with(manifest, flag).next();
     Some((value(MEMBERS)?, value(STATE) == Some("existing")))
+}
+
+/// Returns the data folder that a manifest names.
+pub(crate) fn data_dir(manifest: &str) -> Option<&str> {
+    lines_with(manifest, DATA_DIR).last()
 }
 
 fn lines_with<'a>(manifest: &'a str, flag: &'static str) -> impl Iterator<Item = &'a str> {
@@ -91,6 +98,7 @@ mod tests {
 
     #[test]
     fn a_joining_member_is_told_all_members_and_itself_by_name() {
+        assert_eq!(data_dir(MANIFEST), Some("/var/lib/etcd"));
         let own = "https://192.0.2.12:2380";
         let members = [
             member(1, "cp-1", "https://192.0.2.11:2380"),

@@ -62,7 +62,13 @@ pub(super) fn missing_certificate(
     };
     let authority = files::read_text(&context.at(paths::CLUSTER_CA))?;
     let profile = client_profile(node_name);
-    Ok(why_unfit(&pair, &pair, authority.as_deref(), &profile))
+    Ok(why_unfit(
+        &pair,
+        &pair,
+        authority.as_deref(),
+        &profile,
+        None,
+    ))
 }
 
 /// Returns the file's text; none where the agent holds another token or none.

@@ -68,7 +68,14 @@ fn client_fault(
         return because("the client certificate is not there");
     };
     let profile = client_profile(&step.node_name);
-    Ok(why_unfit(&pair, &pair, authority.as_deref(), &profile))
+    let replaced = step.replaces.as_deref();
+    Ok(why_unfit(
+        &pair,
+        &pair,
+        authority.as_deref(),
+        &profile,
+        replaced,
+    ))
 }
 
 /// Returns the kubelet's newest client certificate with its key.
@@ -146,6 +153,7 @@ fn serving_fault(
         &key,
         authority.as_deref(),
         &profile,
+        step.replaces.as_deref(),
     ))
 }
 

@@ -39,7 +39,7 @@ use crate::context::Context;
 pub(crate) use authorities::read_authorities;
 pub(crate) use certificates::{algorithm, certificate_profile, kubeconfig_name};
 pub(crate) use cluster::{client, failed};
-pub(crate) use etcd_manifest::initial_cluster;
+pub(crate) use etcd_manifest::{data_dir, initial_cluster};
 pub(crate) use given::judge_given;
 pub(crate) use kubelet_certificates::{prepare_request, sign_request};
 pub(crate) use rules::count_chains;

@@ -82,6 +82,9 @@ pub struct EnsureCertificate {
     /// Whether somebody else issues it: then it is looked at, and nothing is made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_external: bool,
+    /// The serial number of one that is issued anew though it fits: it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// Writes a kubeconfig with an embedded client certificate; one that fits is kept.
@@ -109,6 +112,9 @@ pub struct EnsureKubeconfig {
     /// Whether somebody else issues it: then it is looked at, and nothing is made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_external: bool,
+    /// The serial number of one that is issued anew though it fits: it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// Issues the kubelet's first client certificate and writes `kubelet.conf`;
@@ -128,6 +134,9 @@ pub struct EnsureKubeletClient {
     /// For how long one is issued; one that is there is kept while it is valid.
     #[serde(default = "one_year")]
     pub validity_seconds: u64,
+    /// The serial number of one that is issued anew though it fits: it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// Issues the kubelet's serving certificate at the kubelet's own default path.
@@ -144,6 +153,9 @@ pub struct EnsureKubeletServing {
     /// For how long one is issued; one that is there is kept while it is valid.
     #[serde(default = "one_year")]
     pub validity_seconds: u64,
+    /// The serial number of one that is issued anew though it fits: it is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
 }
 
 /// What steps written down before they said it meant.

@@ -297,16 +297,23 @@ impl Step {
             Self::EnsureCertificate(step) if step.is_external => {
                 format!("look at certificate {}, issued elsewhere", step.name)
             }
-            Self::EnsureCertificate(step) => format!("issue certificate {}", step.name),
+            Self::EnsureCertificate(step) => {
+                format!("{} certificate {}", issue(&step.replaces), step.name)
+            }
             Self::EnsureKubeconfig(step) if step.is_external => {
                 format!("look at kubeconfig {}.conf, issued elsewhere", step.name)
             }
+            Self::EnsureKubeconfig(step) if step.replaces.is_some() => {
+                format!("renew the certificate in {}.conf", step.name)
+            }
             Self::EnsureKubeconfig(step) => format!("write kubeconfig {}.conf", step.name),
             Self::EnsureKubeletClient(step) => {
-                format!("issue kubelet client certificate for {}", step.node_name)
+                let verb = issue(&step.replaces);
+                format!("{verb} kubelet client certificate for {}", step.node_name)
             }
             Self::EnsureKubeletServing(step) => {
-                format!("issue kubelet serving certificate for {}", step.node_name)
+                let verb = issue(&step.replaces);
+                format!("{verb} kubelet serving certificate for {}", step.node_name)
             }
             Self::EnsureKubeletBootstrap(step) => {
                 format!("write bootstrap-kubelet.conf with token {}", step.token_id)
@@ -367,6 +374,14 @@ impl Step {
             Self::RemoveLinks(step) => format!("delete network links {}", step.links.join(", ")),
             Self::RemoveRules(step) => describe_rules(step),
         }
+    }
+}
+
+/// Returns what is done to a certificate, given the one it replaces.
+fn issue(replaces: &Option<String>) -> &'static str {
+    match replaces {
+        Some(_) => "renew",
+        None => "issue",
     }
 }
 

@@ -5,13 +5,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use slipway_api::protocol::{Reply, Request, StepEvent};
-use slipway_api::{ClusterSpec, DiscoveredCluster, Discovery, Facts, HostState, Outcome, Plan};
+use slipway_api::{
+    ClusterSpec, DiscoveredCluster, Discovery, Facts, HostName, HostProbes, HostState, Outcome,
+    Plan,
+};
 use slipway_bundle::BlobStore;
-use slipway_engine::{Fleet, Survey};
+use slipway_engine::{Fleet, Survey, probe_hosts};
 use slipway_hosts::Host;
 use slipway_planner::{
     JoiningNode, Scope, SkippedPhases, joining_spec, plan_local_join, preflight,
 };
+
+use tokio::sync::OnceCell;
 
 use super::agreed_run::AgreedRun;
 use super::cluster_look::{Intent, stop_at_errors};
@@ -84,6 +89,7 @@ pub(crate) async fn run(args: JoinArgs, output: Output) -> Result<ExitCode, CliE
         node,
         blobs: open_blobs(&spec, &args.run.source, vec![machine.facts.architecture]).await?,
         spec,
+        probes: OnceCell::new(),
         output,
     };
     let mut fleet = Fleet::of_hosts([Arc::clone(&host)]);
@@ -118,6 +124,9 @@ struct Joining<'a> {
     node: JoiningNode,
     spec: ClusterSpec,
     blobs: Arc<dyn BlobStore>,
+    /// What this machine's probes found at the first look: networks, clocks and disks are what
+    /// they are.
+    probes: OnceCell<BTreeMap<HostName, HostProbes>>,
     output: Output,
 }
 
@@ -163,13 +172,16 @@ impl Joining<'_> {
             return Err(unexpected(&reply));
         };
         let reached = HostState::Reached(facts);
-        let facts = Facts {
+        let mut facts = Facts {
             hosts: BTreeMap::from([(name.clone(), reached)]),
             ..Facts::default()
         };
         let manifest = self.blobs.manifest();
         if !self.skipped.has_preflight() {
             let scope = Scope::Hosts(BTreeSet::from([name.clone()]));
+            let probing = || probe_hosts(fleet, &self.spec, &facts, &scope);
+            let probes = self.probes.get_or_init(probing).await.clone();
+            facts.probes = probes;
             let findings = preflight::check(&self.spec, &facts, Some(manifest), &scope);
             stop_at_errors(&findings, self.output)?;
             if self.output == Output::Text {

@@ -25,15 +25,18 @@ pub(crate) async fn run(args: ClusterArgs, output: Output) -> Result<ExitCode, C
     };
     // Somebody else's etcd is not ours to judge; one whose members all are silent shows in
     // the API server, which does not answer either.
-    let etcd = match &cluster.spec.cluster_configuration.etcd {
-        Etcd::Local(_) => etcd::look(&fleet, &cluster).await.ok(),
-        Etcd::External(_) => None,
+    let (etcd, etcd_silent) = match &cluster.spec.cluster_configuration.etcd {
+        Etcd::Local(_) => match etcd::look(&fleet, &cluster).await {
+            Ok((_, etcd)) => (Some(etcd), None),
+            Err(error) => (None, Some(error.failure)),
+        },
+        Etcd::External(_) => (None, None),
     };
     fleet.close().await;
-    let etcd = etcd.map(|(_, facts)| facts);
     let now = Timestamp::now();
     let seen = Seen {
         etcd: etcd.as_deref(),
+        etcd_silent: etcd_silent.as_ref(),
         self_signed: &self_signed,
         now: now.as_second(),
     };

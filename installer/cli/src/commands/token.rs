@@ -53,7 +53,17 @@ pub(crate) async fn run(command: TokenCommand, output: Output) -> Result<ExitCod
                     .and_then(|it| join_arguments(it, &token.token))
                     .map(|arguments| format!("slipway join {arguments}"));
                 match (output, join) {
-                    (Output::Text, Some(command)) => outln!("{command}"),
+                    (Output::Text, Some(command)) => {
+                        outln!("{command}");
+                        if let Some(Reply::JoinTarget {
+                            is_balanced: true, ..
+                        }) = &target
+                        {
+                            noteln!(
+                                "A node that `kubeadm join` brings in so becomes Ready with the next `slipway apply` that has it in the file: its balancer comes with that."
+                            );
+                        }
+                    }
                     (Output::Text, None) => outln!("{}", token.token),
                     (Output::Json, Some(command)) => {
                         show::json(&serde_json::json!({ "token": token, "joinCommand": command }))
@@ -97,7 +107,10 @@ pub(super) async fn ask(args: &ClusterArgs, request: TokenRequest) -> Result<Rep
 
 /// Returns what follows `join` in a command that joins a machine with `token`.
 pub(super) fn join_arguments(target: &Reply, token: &str) -> Option<String> {
-    let Reply::JoinTarget { endpoint, ca_pins } = target else {
+    let Reply::JoinTarget {
+        endpoint, ca_pins, ..
+    } = target
+    else {
         return None;
     };
     let pins = ca_pins

@@ -1,5 +1,6 @@
 //! Prints results and progress. Views take values and change nothing.
 
+mod certificates;
 mod etcd;
 mod findings;
 mod journal;
@@ -11,6 +12,7 @@ mod status;
 mod table;
 mod transfer;
 
+pub(crate) use certificates::CertificatePage;
 pub(crate) use etcd::etcd_members;
 pub(crate) use findings::{findings, findings_of_run, warnings};
 pub(crate) use journal::journal;

@@ -4,14 +4,11 @@ use jiff::Timestamp;
 use slipway_api::{
     BackendHealth, BalancerBackend, ClusterFacts, ClusterSpec, EtcdFacts, Facts, NodeFacts,
 };
-use slipway_planner::ClusterHealth;
+use slipway_planner::{CertificateExpiry, ClusterHealth};
 
 use super::etcd::{member_table, print_troubles};
 use super::table;
 use crate::args::Output;
-
-/// Seconds in a day.
-const DAY: i64 = 86_400;
 
 /// The cluster on one page.
 pub(crate) struct StatusPage<'a> {
@@ -55,12 +52,15 @@ impl StatusPage<'_> {
             outln!("");
             out!("{}", member_table(self.spec, etcd));
         }
-        if let Some(cluster) = &self.facts.cluster {
+        let certificates = self.certificates();
+        if !certificates.is_empty() {
             outln!("");
-            out!("{}", self.certificates(cluster));
-            if cluster.unhealthy.is_empty() {
-                outln!("\nAddons are healthy.");
-            }
+            out!("{}", table(&certificates));
+        }
+        if let Some(cluster) = &self.facts.cluster
+            && cluster.unhealthy.is_empty()
+        {
+            outln!("\nAddons are healthy.");
         }
         if !self.health.unhealthy.is_empty() {
             outln!("");
@@ -127,13 +127,28 @@ impl StatusPage<'_> {
         rows
     }
 
-    fn certificates(&self, cluster: &ClusterFacts) -> String {
-        let mut rows = vec![["CERTIFICATE", "DAYS LEFT"].map(str::to_owned).to_vec()];
-        for certificate in &cluster.certificates {
-            let days = (certificate.not_after.as_second() - self.now.as_second()) / DAY;
-            rows.push(vec![certificate.name.clone(), days.to_string()]);
+    /// Returns each host's certificate that expires first, below a head; nothing where there is
+    /// none.
+    fn certificates(&self) -> Vec<Vec<String>> {
+        let mut rows = Vec::new();
+        for host in &self.spec.hosts {
+            let existing = self.facts.host(&host.name).map(|facts| &facts.existing);
+            let all = existing.into_iter().flat_map(|it| &it.certificates);
+            let Some(first) = all.min_by_key(|it| it.not_after) else {
+                continue;
+            };
+            let days = CertificateExpiry::days_left(first, self.now.as_second());
+            rows.push(vec![
+                host.name.to_string(),
+                first.name.clone(),
+                days.to_string(),
+            ]);
         }
-        table(&rows)
+        if !rows.is_empty() {
+            let head = ["HOST", "CERTIFICATE THAT EXPIRES FIRST", "DAYS LEFT"];
+            rows.insert(0, head.map(str::to_owned).to_vec());
+        }
+        rows
     }
 }
 

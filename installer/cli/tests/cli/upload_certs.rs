@@ -28,6 +28,7 @@ fn answer(request: &Request) -> Option<Reply> {
         TokenRequest::JoinTarget => Some(Reply::JoinTarget {
             endpoint: "api.example:6443".to_owned(),
             ca_pins: vec!["sha256:42".to_owned()],
+            is_balanced: false,
         }),
         TokenRequest::Create { .. } => Some(Reply::Tokens {
             tokens: vec![token],

@@ -295,7 +295,6 @@ fn cluster_facts(seen: &FakeHost) -> Option<ClusterFacts> {
     (!nodes.is_empty()).then(|| ClusterFacts {
         api_server_version: "v1.36.3".to_owned(),
         nodes,
-        certificates: Vec::new(),
         unhealthy: Vec::new(),
         configuration: None,
     })

@@ -25,6 +25,7 @@ fn judged(state: Option<[BackendHealth; 2]>) -> (Vec<String>, Vec<String>) {
     });
     let seen = Seen {
         etcd: None,
+        etcd_silent: None,
         self_signed: &[],
         now: 0,
     };

@@ -231,7 +231,6 @@ fn the_address_of_the_control_plane_stays_while_the_file_has_it() {
     facts.cluster = Some(ClusterFacts {
         api_server_version: "v1.36.3".to_owned(),
         nodes: Vec::new(),
-        certificates: Vec::new(),
         unhealthy: Vec::new(),
         configuration: Some(serde_json::json!({ "controlPlaneEndpoint": "192.0.2.13:6443" })),
     });

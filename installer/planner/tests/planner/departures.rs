@@ -18,7 +18,6 @@ pub(crate) fn running() -> Facts {
     facts.cluster = Some(ClusterFacts {
         api_server_version: "v1.36.3".to_owned(),
         nodes: Vec::new(),
-        certificates: Vec::new(),
         unhealthy: Vec::new(),
         configuration: Some(serde_json::json!({ "controlPlaneEndpoint": "192.0.2.11:6443" })),
     });

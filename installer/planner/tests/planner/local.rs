@@ -159,6 +159,7 @@ fn discovered() -> DiscoveredCluster {
             "clusterDNS": ["10.97.0.10"],
             "maxPods": 42,
         }),
+        is_balanced: false,
         node_is_ready: false,
     }
 }

@@ -25,6 +25,8 @@ mod recoveries;
 #[cfg(test)]
 mod removals;
 #[cfg(test)]
+mod renewals;
+#[cfg(test)]
 mod restores;
 #[cfg(test)]
 mod scheduled_snapshots;

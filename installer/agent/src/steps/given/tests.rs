@@ -158,6 +158,7 @@ fn certificate(name: &str) -> EnsureCertificate {
         algorithm: "ECDSA-P256".to_owned(),
         validity_seconds: 3600,
         is_external: true,
+        replaces: None,
     }
 }
 
@@ -171,6 +172,7 @@ fn kubeconfig(name: &str) -> EnsureKubeconfig {
         validity_seconds: 3600,
         only_at_first: false,
         is_external: true,
+        replaces: None,
     }
 }
 

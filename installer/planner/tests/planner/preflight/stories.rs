@@ -340,7 +340,6 @@ fn a_node_whose_bridge_has_another_node_s_addresses_is_told() {
         facts.cluster = Some(ClusterFacts {
             api_server_version: "v1.36.3".to_owned(),
             nodes: vec![node(subnet)],
-            certificates: Vec::new(),
             unhealthy: Vec::new(),
             configuration: None,
         });

@@ -1,24 +1,18 @@
-//! `certs`: keys and requests for certificates that somebody else issues.
+//! `certs generate-csr`: keys and requests for certificates that somebody else issues.
 
 use std::path::PathBuf;
 
 use slipway_agent::write_certificate_requests;
 use slipway_planner::certificate_requests;
 
-use super::init::cluster_here;
-use crate::args::{CertsCommand, GenerateCsrArgs, Output};
+use crate::args::{GenerateCsrArgs, Output};
 use crate::cli_error::CliError;
+use crate::commands::init::cluster_here;
 use crate::exit_code::ExitCode;
 use crate::session::{Reading, load_spec};
 use crate::show;
 
-pub(crate) async fn run(command: CertsCommand, output: Output) -> Result<ExitCode, CliError> {
-    match command {
-        CertsCommand::GenerateCsr(args) => generate_requests(*args, output).await,
-    }
-}
-
-async fn generate_requests(args: GenerateCsrArgs, output: Output) -> Result<ExitCode, CliError> {
+pub(super) async fn run(args: GenerateCsrArgs, output: Output) -> Result<ExitCode, CliError> {
     let spec = match args.config.as_deref() {
         Some(config) => {
             args.shape.refuse_beside_file(&args.node)?;
