@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
+use aws_lc_rs::aead::{
+    AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, RandomizedNonceKey, UnboundKey,
+};
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
@@ -31,6 +33,41 @@ impl CertificateKey {
     /// Never log it or put it into a process's arguments.
     pub fn expose(&self) -> Zeroizing<String> {
         Zeroizing::new(to_hex(&*self.0))
+    }
+
+    /// Reads a key that was printed: 64 hexadecimal digits, white space around them aside.
+    ///
+    /// # Errors
+    /// [`PkiError::CertificateKey`] when it is anything else.
+    pub fn parse(text: &str) -> Result<Self, PkiError> {
+        let digits = text.trim().as_bytes();
+        if digits.len() != 2 * LENGTH {
+            return Err(PkiError::CertificateKey);
+        }
+        let mut bytes = Zeroizing::new([0; LENGTH]);
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            let (Some(high), Some(low)) = (digit(pair[0]), digit(pair[1])) else {
+                return Err(PkiError::CertificateKey);
+            };
+            *byte = u8::try_from(high * 16 + low).map_err(|_| PkiError::CertificateKey)?;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Returns what [`Self::seal`] was given.
+    ///
+    /// # Errors
+    /// [`PkiError::Open`] when another key sealed it, or it was changed since.
+    pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, PkiError> {
+        let (nonce, text) = sealed.split_at_checked(NONCE_LEN).ok_or(PkiError::Open)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| PkiError::Open)?;
+        let key = UnboundKey::new(&AES_256_GCM, &*self.0).map_err(|_| PkiError::Open)?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let opened = LessSafeKey::new(key).open_in_place(nonce, Aad::empty(), &mut text);
+        let length = opened.map_err(|_| PkiError::Open)?.len();
+        text.truncate(length);
+        Ok(text)
     }
 
     /// Returns `plain` as kubeadm encrypts it: a random nonce, then AES-256-GCM's text and tag.
@@ -87,6 +124,17 @@ mod tests {
             assert_eq!(sealed.len(), 12 + plain.len() + 16);
             assert_eq!(open(&key.expose(), &sealed).as_deref(), Some(plain));
             assert_eq!(open(&other.expose(), &sealed), None);
+            let again = CertificateKey::parse(&format!("{}\n", *key.expose())).unwrap();
+            assert_eq!(again.open(&sealed).unwrap().as_slice(), plain);
+            assert!(other.open(&sealed).is_err());
+            assert!(again.open(&sealed[1..]).is_err());
+        }
+    }
+
+    #[test]
+    fn only_64_hexadecimal_digits_are_a_key() {
+        for text in ["", "00", &"0".repeat(63), &"g".repeat(64), &"é".repeat(32)] {
+            assert!(CertificateKey::parse(text).is_err(), "{text}");
         }
     }
 

@@ -46,6 +46,14 @@ pub enum PkiError {
     #[error("cannot encrypt with the certificate key")]
     Seal,
 
+    /// A certificate key is misspelt.
+    #[error("a certificate key has 64 hexadecimal digits")]
+    CertificateKey,
+
+    /// What was encrypted does not open.
+    #[error("it was encrypted with another key, or was changed since")]
+    Open,
+
     /// The key refused to sign.
     #[error("cannot sign with the private key")]
     Sign,

@@ -124,6 +124,10 @@ impl Dispatcher {
                 let files = steps::read_authorities(&names, &self.root)?;
                 Ok(Reply::Authorities { files })
             }
+            Request::ReadRecoveryFiles => {
+                let files = steps::read_recovery_files(&self.root)?;
+                Ok(Reply::Authorities { files })
+            }
             Request::ReadAdminKubeconfig => self.read(paths::ADMIN_CONF),
             Request::ReadStoredCluster => stored_cluster::read_stored_cluster(&self.root).await,
             Request::ReadJournal { run } => {

@@ -124,6 +124,10 @@ pub enum Request {
         /// Which: kubeadm's phase names, and `sa`.
         names: Vec<String>,
     },
+    /// Reads what a cluster cannot be made again without, secrets: its authorities and service
+    /// account keys as far as they are there, and the API server's encryption configuration,
+    /// by their absolute paths. Answered with [`Reply::Authorities`].
+    ReadRecoveryFiles,
     /// Reads the administrator's kubeconfig, a secret. Answered with [`Reply::Text`].
     ReadAdminKubeconfig,
     /// Reads the file of the cluster that this host is a control-plane node of.
@@ -348,9 +352,9 @@ pub enum Reply {
         /// The text.
         text: String,
     },
-    /// Authorities with their keys.
+    /// Authorities with their keys, or everything that a recovery needs.
     Authorities {
-        /// By their paths below kubeadm's folder of certificates.
+        /// By their paths below kubeadm's folder of certificates; for a recovery absolute.
         files: BTreeMap<String, SecretText>,
     },
     /// A cluster file.

@@ -292,6 +292,8 @@ pub(crate) enum EtcdCommand {
     Members(ClusterArgs),
     /// Take a snapshot of all that the cluster has stored, checked, into a file on this machine.
     Snapshot(EtcdSnapshotArgs),
+    /// Open the authorities that were written beside a snapshot.
+    OpenAuthorities(EtcdAuthoritiesArgs),
     /// Give back what etcd's databases do not need, one member after the other.
     Defrag(EtcdDefragArgs),
     /// Make the whole cluster's etcd anew from a snapshot: what was written since is gone.
@@ -313,6 +315,28 @@ pub(crate) struct EtcdSnapshotArgs {
     /// Leave it on the host, in the folder of `spec.etcdSnapshots`.
     #[arg(long, conflicts_with = "file")]
     pub to_host: bool,
+    /// Write the authorities, and the API server's encryption configuration, into a file beside
+    /// it, encrypted; the key that opens it is printed once.
+    #[arg(long, conflicts_with = "to_host")]
+    pub with_authorities: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EtcdAuthoritiesArgs {
+    /// The file that `etcd snapshot --with-authorities` wrote.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where they go: laid out as below `/`, each closed to others.
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: PathBuf,
+    /// The file with the key; `-` or none for standard input.
+    #[arg(
+        long,
+        value_name = "FILE|-",
+        default_value = "-",
+        hide_default_value = true
+    )]
+    pub key_file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -136,12 +136,22 @@ all_is_counted() {
 }
 
 snapshot_is_taken() {
-    etcd snapshot "$work/snapshot.db" -o json >"$work/snapshot.json"
+    etcd snapshot "$work/snapshot.db" --with-authorities -o json >"$work/snapshot.json"
     jq -e '.revision > 0' "$work/snapshot.json"
 }
 authorities_are_kept() {
-    (umask 077; on cp-1 tar -C $pki -cf - ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key sa.key sa.pub >"$work/authorities.tar")
-    [ "$(tar -tf "$work/authorities.tar" | wc -l)" -eq 8 ]
+    local file=$work/snapshot.db.authorities name
+    prints '^600$' stat -c %a "$file"
+    fails grep -qa 'PRIVATE KEY' "$file"
+    # The key of another snapshot opens nothing.
+    refuses 64 'does not open' "$slipway" etcd open-authorities "$file" --out-dir "$work/opened" < <(openssl rand -hex 32)
+    jq -r .authorities.key "$work/snapshot.json" |
+        "$slipway" etcd open-authorities "$file" --out-dir "$work/opened"
+    local names=(ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key sa.key sa.pub)
+    for name in "${names[@]}"; do
+        cmp "$work/opened$pki/$name" <(on cp-1 cat "$pki/$name")
+    done
+    (umask 077; tar -C "$work/opened$pki" -cf "$work/authorities.tar" "${names[@]}")
 }
 cluster_is_lost() {
     "$slipway" reset -f "$work/cluster.yaml" --all -y

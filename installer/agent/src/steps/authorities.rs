@@ -67,6 +67,34 @@ pub(crate) fn read_authorities(
     Ok(found)
 }
 
+/// The API server's flag that names the keys with which it encrypts what it stores.
+const ENCRYPTION_FLAG: &str = "--encryption-provider-config=";
+
+/// Reads what a cluster cannot be made again without, by absolute paths: its authorities and
+/// service account keys as far as they are there, and the API server's encryption configuration.
+pub(crate) fn read_recovery_files(root: &Path) -> Result<BTreeMap<String, SecretText>, AgentError> {
+    let names = ["ca", "front-proxy-ca", "etcd-ca", SERVICE_ACCOUNTS].map(str::to_owned);
+    let mut wanted: Vec<String> = files_of(&names)?
+        .into_iter()
+        .map(|file| format!("{}/{}", paths::PKI_DIR, file.path))
+        .collect();
+    let manifest = format!("{}/kube-apiserver.yaml", paths::MANIFESTS_DIR);
+    let manifest = files::read_text(&under(root, &manifest))?.unwrap_or_default();
+    // Inside the Pod it may lie elsewhere; then it is not found, and not believed to be there.
+    let flags = manifest.lines().filter_map(|line| {
+        let item = line.trim().strip_prefix("- ")?;
+        item.strip_prefix(ENCRYPTION_FLAG).map(str::to_owned)
+    });
+    wanted.extend(flags.last());
+    let mut found = BTreeMap::new();
+    for path in wanted {
+        if let Some(text) = files::read_text(&under(root, &path))? {
+            found.insert(path, SecretText::new(text));
+        }
+    }
+    Ok(found)
+}
+
 pub(super) fn check_authorities(
     step: &CopyAuthorities,
     context: &Context,

@@ -36,7 +36,7 @@ use slipway_api::{Check, Step};
 use crate::AgentError;
 use crate::context::Context;
 
-pub(crate) use authorities::read_authorities;
+pub(crate) use authorities::{read_authorities, read_recovery_files};
 pub(crate) use certificates::{algorithm, certificate_profile, kubeconfig_name};
 pub(crate) use cluster::{client, failed};
 pub(crate) use etcd_manifest::{data_dir, initial_cluster};

@@ -56,6 +56,7 @@ pub(super) fn limit(request: &Request) -> Duration {
         | Request::PrepareCertificate { .. }
         | Request::SignCertificate { .. }
         | Request::ReadAuthorities { .. }
+        | Request::ReadRecoveryFiles
         | Request::ReadPublicFile { .. } => IN_LINE,
         // The whole database is written and read again, eight gigabytes on a slow disk.
         Request::KeepEtcdSnapshot { .. } => IMPORT,
@@ -121,6 +122,7 @@ fn describe(request: &Request) -> String {
         Request::SignCertificate { .. } => "sign a certificate".to_owned(),
         Request::ReadPublicFile { file } => format!("read {}", file.path()),
         Request::ReadAuthorities { names } => format!("read {}", names.join(", ")),
+        Request::ReadRecoveryFiles => "read the authorities".to_owned(),
         Request::ReadAdminKubeconfig => "read the administrator's kubeconfig".to_owned(),
         Request::Discover(_) => "find the cluster to join".to_owned(),
         Request::FindSelfSigned => "look at the kubelets' certificates".to_owned(),

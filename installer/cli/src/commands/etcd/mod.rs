@@ -1,5 +1,6 @@
 //! `etcd`: its members, snapshots, restores and space.
 
+mod authorities;
 mod defrag;
 mod members;
 mod recover;
@@ -24,6 +25,7 @@ pub(crate) async fn run(command: EtcdCommand, output: Output) -> Result<ExitCode
     match command {
         EtcdCommand::Members(args) => members::run(args, output).await,
         EtcdCommand::Snapshot(args) => snapshot::run(args, output).await,
+        EtcdCommand::OpenAuthorities(args) => authorities::open(&args, output),
         EtcdCommand::Defrag(args) => defrag::run(args, output).await,
         EtcdCommand::Restore(args) => restore::run(args, output).await,
         EtcdCommand::Recover(args) => recover::run(args, output).await,

@@ -13,7 +13,7 @@ use slipway_engine::{EngineError, Fleet};
 use slipway_hosts::Host;
 use tokio::io::AsyncWriteExt;
 
-use super::{connect, look, to_host};
+use super::{authorities, connect, look, to_host};
 use crate::args::{EtcdSnapshotArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
@@ -41,8 +41,17 @@ pub(super) async fn run(args: EtcdSnapshotArgs, output: Output) -> Result<ExitCo
     }
     let fleet = connect(&cluster, &args.cluster).await?;
     let taken = take(&fleet, &cluster, &args, &path).await;
+    let authorities = authorities::path_beside(&path);
+    let taken = match taken {
+        Ok((host, snapshot)) if args.with_authorities => {
+            let key = authorities::write(host.as_ref(), &authorities).await;
+            key.map(|key| (host, snapshot, Some(key)))
+        }
+        taken => taken.map(|(host, snapshot)| (host, snapshot, None)),
+    };
     fleet.close().await;
-    let (host, snapshot) = taken?;
+    let (host, snapshot, key) = taken?;
+    let host = host.name();
     match output {
         Output::Text => outln!(
             "{}: revision {}, {} bytes, sha256 {} checked; taken from {host}",
@@ -58,12 +67,31 @@ pub(super) async fn run(args: EtcdSnapshotArgs, output: Output) -> Result<ExitCo
             "databaseSha256": snapshot.database_sha256,
             "sha256": snapshot.sha256,
             "host": host,
+            "authorities": key.as_ref().map(|key| serde_json::json!({
+                "file": authorities,
+                "key": key.as_str(),
+            })),
         })),
+    }
+    if let Some(key) = key {
+        if output == Output::Text {
+            outln!(
+                "{}: the authorities, encrypted; the key:\n{}",
+                authorities.display(),
+                *key
+            );
+        }
+        noteln!(
+            "The snapshot holds every Secret of the cluster, readable by you only. The key is printed\n\
+             this once and stored nowhere: keep it away from the file that it opens\n\
+             (`slipway etcd open-authorities`)."
+        );
+        return Ok(ExitCode::Done);
     }
     noteln!(
         "It holds every Secret of the cluster, readable by you only. The cluster's CAs and an\n\
          encryption configuration are not in it: keep /etc/kubernetes/pki of a control-plane\n\
-         host, and that file, as safely elsewhere."
+         host, and that file, as safely elsewhere, or let `--with-authorities` write them."
     );
     Ok(ExitCode::Done)
 }
@@ -79,7 +107,7 @@ async fn take(
     cluster: &Cluster,
     args: &EtcdSnapshotArgs,
     path: &Path,
-) -> Result<(String, SnapshotFile), CliError> {
+) -> Result<(Arc<dyn Host>, SnapshotFile), CliError> {
     let (host, facts) = choose(fleet, cluster, args).await?;
     let temporary = path.with_extension("slipway-part");
     let written = write(host.as_ref(), &temporary).await;
@@ -92,7 +120,7 @@ async fn take(
     if kept.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
-    Ok((host.name().to_string(), kept?))
+    Ok((host, kept?))
 }
 
 /// Returns the host whose member gives the snapshot, and how all members are.
