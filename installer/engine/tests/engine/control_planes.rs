@@ -5,10 +5,9 @@ use slipway_api::protocol::{Reply, Request};
 use slipway_api::{ClusterSpec, Entry, Outcome, Plan, Progress, RunId, RunState, SecretText, Step};
 use slipway_engine::{EngineError, Fleet, RunRequest, Survey, gather_facts, run_plan};
 use slipway_hosts::{FakeHost, Fault, Host};
-use slipway_planner::{Scope, plan_cluster};
 
-use crate::fakes::{NamedBlobs, answer, applied, fleet};
-use crate::support::{manifest, spec_of};
+use crate::fakes::{NamedBlobs, answer, applied, desired_of, fleet};
+use crate::support::spec_of;
 
 /// What the fake control-plane host keeps secret.
 const SECRET: &str = "the key of the authority";
@@ -48,11 +47,7 @@ fn hosts() -> Vec<FakeHost> {
 async fn look(fleet: &mut Fleet) -> Result<Survey, EngineError> {
     let spec = spec();
     let facts = gather_facts(fleet, &spec).await;
-    let manifest = manifest(&spec.kubernetes_version);
-    Survey::take(fleet, facts, |facts| {
-        plan_cluster(&spec, facts, &manifest, &Scope::All)
-    })
-    .await
+    Survey::take(fleet, facts, |facts| desired_of(&spec, facts)).await
 }
 
 async fn run(hosts: &[FakeHost]) -> Result<(RunState, Vec<Entry>, Plan), EngineError> {
@@ -163,7 +158,7 @@ async fn a_host_that_dies_at_any_request_joins_when_the_run_is_made_again() {
     run(&whole).await.unwrap();
     for victim in 0..whole.len() {
         let count = whole[victim].requests().len();
-        for nth in (1..count).step_by(23) {
+        for nth in 1..count {
             for fault in [Fault::DieBefore, Fault::DieAfter] {
                 let hosts = hosts();
                 hosts[victim].fail_at(nth, fault);

@@ -1,9 +1,13 @@
-//! Runs of a plan that are cut off at their hosts' requests, and run again.
+//! Runs of a plan that are cut off, at their hosts' requests or at the journal's entries, and run again.
 
-use slipway_api::{Facts, Outcome, Plan};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use slipway_api::{Entry, Event, Facts, Outcome, Plan};
 use slipway_hosts::{FakeHost, Fault};
+use tokio::sync::Notify;
 
-use crate::fakes::{applied, run_plan_of};
+use crate::fakes::{applied, run_plan_of, run_plan_telling};
 
 /// A plan whose runs are cut off.
 pub struct Cuts {
@@ -18,51 +22,89 @@ pub struct Cuts {
     pub assert_order: fn(&[FakeHost], &str),
     /// Returns what the same command sees and plans after a cut; none where it is the same.
     pub again: fn(&[FakeHost]) -> Option<(Facts, Plan)>,
-    /// Every how many-th request is cut off at.
-    pub stride: usize,
 }
 
 impl Cuts {
-    /// Kills every host before and after its requests, runs the command again, and panics
-    /// unless it ends as a run that nobody cut off.
+    /// Kills every host before and after each of its requests, and the workstation at each
+    /// entry of its journal; runs the command again, and panics unless it ends as a run that
+    /// nobody cut off.
     pub async fn end_the_same(&self) {
         let whole = (self.hosts)();
-        let state = run_plan_of(&whole, &self.seen, &self.plan).await.unwrap();
+        let mut entries = 0;
+        let mut on_entry = |entry: &Entry| entries += usize::from(is_turn(entry));
+        let run = run_plan_telling(&whole, &self.seen, &self.plan, &mut on_entry);
+        let state = run.await.unwrap();
         assert_eq!(state.outcome, Some(Outcome::Succeeded));
         (self.assert_order)(&whole, "uncut");
         for victim in 0..whole.len() {
-            let count = whole[victim].requests().len();
-            for nth in (1..count).step_by(self.stride) {
+            // The first request is the look at the host: without it there is no plan.
+            for nth in 1..whole[victim].requests().len() {
                 for fault in [Fault::DieBefore, Fault::DieAfter] {
                     let what = format!("host {victim} at {nth}, {fault:?}");
-                    self.end_as(&whole, victim, nth, fault, &what).await;
+                    let hosts = (self.hosts)();
+                    hosts[victim].fail_at(nth, fault);
+                    if let Ok(state) = run_plan_of(&hosts, &self.seen, &self.plan).await {
+                        assert!(state.outcome.is_some());
+                    }
+                    hosts[victim].revive();
+                    self.end_as(&whole, &hosts, &what).await;
                 }
             }
         }
+        for nth in 1..=entries {
+            let hosts = self.killed_at(nth).await;
+            let what = format!("workstation at entry {nth}");
+            self.end_as(&whole, &hosts, &what).await;
+        }
     }
 
-    async fn end_as(
-        &self,
-        whole: &[FakeHost],
-        victim: usize,
-        nth: usize,
-        fault: Fault,
-        what: &str,
-    ) {
-        let hosts = (self.hosts)();
-        hosts[victim].fail_at(nth, fault);
-        if let Ok(state) = run_plan_of(&hosts, &self.seen, &self.plan).await {
-            assert!(state.outcome.is_some());
+    /// Returns the hosts as the workstation leaves them that is killed while it writes the
+    /// `nth` entry: nothing that it asks from there on reaches anybody.
+    async fn killed_at(&self, nth: usize) -> Vec<FakeHost> {
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let silent = |host: FakeHost| {
+            let is_gone = Arc::clone(&is_gone);
+            host.without_answer_to(move |_| is_gone.load(Ordering::Relaxed))
+        };
+        let hosts: Vec<FakeHost> = (self.hosts)().into_iter().map(silent).collect();
+        let killed = Notify::new();
+        let mut entries = 0;
+        let mut on_entry = |entry: &Entry| {
+            entries += usize::from(is_turn(entry));
+            if entries == nth {
+                is_gone.store(true, Ordering::Relaxed);
+                killed.notify_one();
+            }
+        };
+        let run = run_plan_telling(&hosts, &self.seen, &self.plan, &mut on_entry);
+        tokio::select! {
+            biased;
+            // A run that has nothing left to ask ends by itself.
+            ended = run => assert!(ended.is_ok()),
+            () = killed.notified() => {}
         }
-        (self.assert_order)(&hosts, what);
-        hosts[victim].revive();
-        let again = (self.again)(&hosts);
+        is_gone.store(false, Ordering::Relaxed);
+        hosts
+    }
+
+    /// Runs the command again on hosts that a cut has left.
+    async fn end_as(&self, whole: &[FakeHost], hosts: &[FakeHost], what: &str) {
+        (self.assert_order)(hosts, what);
+        let again = (self.again)(hosts);
         let (seen, plan) = again
             .as_ref()
             .map_or((&self.seen, &self.plan), |(seen, plan)| (seen, plan));
-        let state = run_plan_of(&hosts, seen, plan).await.unwrap();
+        let state = run_plan_of(hosts, seen, plan).await.unwrap();
         assert_eq!(state.outcome, Some(Outcome::Succeeded), "{what}");
-        (self.assert_order)(&hosts, what);
-        assert_eq!(applied(&hosts), applied(whole), "{what}");
+        (self.assert_order)(hosts, what);
+        assert_eq!(applied(hosts), applied(whole), "{what}");
     }
+}
+
+/// Whether hosts may be in another state at this entry than at the one before it.
+fn is_turn(entry: &Entry) -> bool {
+    !matches!(
+        entry.event,
+        Event::StepLog { .. } | Event::StepProgress { .. }
+    )
 }

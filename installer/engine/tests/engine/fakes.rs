@@ -1,13 +1,14 @@
 //! Fake hosts for the made-up cluster `harbour`, and runs on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use slipway_api::protocol::{Reply, Request};
 use slipway_api::{
-    Blob, BundleManifest, Entry, Event, Facts, HostName, Plan, RunId, RunState, Sha256Digest, Step,
+    Blob, BundleManifest, ClusterSpec, Entry, Event, Facts, HostName, Plan, RunId, RunState,
+    Sha256Digest, Step,
 };
 use slipway_bundle::{BlobReader, BlobStore, BundleError};
 use slipway_engine::{EngineError, Fleet, RunRequest, Survey, gather_facts, run_plan};
@@ -21,6 +22,9 @@ pub struct NamedBlobs {
     manifest: BundleManifest,
     contents: BTreeMap<Sha256Digest, Vec<u8>>,
 }
+
+/// The same blobs, made once for runs that are many.
+static BLOBS: LazyLock<NamedBlobs> = LazyLock::new(NamedBlobs::new);
 
 impl NamedBlobs {
     pub fn new() -> Self {
@@ -95,18 +99,23 @@ pub fn fleet(fakes: &[FakeHost]) -> Fleet {
     )
 }
 
-/// Returns everything that must hold, as far as hosts were reached. Hosts have
-/// the same facts always, so that one plan is made for each set of them.
+/// Returns everything that must hold, as far as hosts were reached.
 pub fn desired(facts: &Facts) -> Result<Plan, PlanError> {
+    desired_of(&spec(), facts)
+}
+
+/// Returns the same for another cluster. Hosts have the same facts always, so that one plan
+/// is made for each set of them.
+pub fn desired_of(spec: &ClusterSpec, facts: &Facts) -> Result<Plan, PlanError> {
     static MADE: Mutex<BTreeMap<String, Plan>> = Mutex::new(BTreeMap::new());
     let unreached: Vec<_> = facts.unreached().collect();
-    let key = format!("{unreached:?} {}", facts.hosts.len());
+    let hosts: Vec<_> = facts.hosts.keys().collect();
+    let key = format!("{unreached:?} {hosts:?}");
     if let Some(plan) = MADE.lock().expect("nobody panics with it").get(&key) {
         return Ok(plan.clone());
     }
-    let spec = spec();
     let manifest = manifest(&spec.kubernetes_version);
-    let plan = plan_cluster(&spec, facts, &manifest, &Scope::All)?;
+    let plan = plan_cluster(spec, facts, &manifest, &Scope::All)?;
     let mut made = MADE.lock().expect("nobody panics with it");
     made.insert(key, plan.clone());
     Ok(plan)
@@ -134,6 +143,16 @@ pub async fn run_plan_of(
     seen: &Facts,
     plan: &Plan,
 ) -> Result<RunState, EngineError> {
+    run_plan_telling(fakes, seen, plan, &mut |_| {}).await
+}
+
+/// Does the same, and tells `on_entry` of each of the journal's entries.
+pub async fn run_plan_telling(
+    fakes: &[FakeHost],
+    seen: &Facts,
+    plan: &Plan,
+    on_entry: &mut (dyn FnMut(&Entry) + Send),
+) -> Result<RunState, EngineError> {
     let mut fleet = fleet(fakes);
     let survey = Survey::take(&mut fleet, seen.clone(), |_| Ok(plan.clone()));
     let plan = survey.await?.plan;
@@ -141,10 +160,10 @@ pub async fn run_plan_of(
         run: RunId::new(Timestamp::UNIX_EPOCH, 1),
         command: "apply".to_owned(),
         plan: &plan,
-        blobs: &NamedBlobs::new(),
+        blobs: &*BLOBS,
         stop: tokio::sync::watch::channel(false).1,
     };
-    run_plan(&fleet, request, &mut |_| {}).await
+    run_plan(&fleet, request, on_entry).await
 }
 
 /// Runs what is left of the plan and begins nothing more after `limit` finished steps.

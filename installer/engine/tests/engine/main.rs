@@ -13,11 +13,15 @@ mod fakes;
 #[cfg(test)]
 mod fifty_hosts;
 #[cfg(test)]
+mod local_joins;
+#[cfg(test)]
 mod lost_hosts;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod recoveries;
+#[cfg(test)]
+mod removals;
 #[cfg(test)]
 mod restores;
 #[cfg(test)]

@@ -99,7 +99,6 @@ async fn a_recovery_that_is_cut_off_anywhere_makes_one_cluster_and_ends_the_same
             let has_begun = hosts[1].applied_steps().iter().any(is_marked);
             has_begun.then(|| (seen(Some("run-1")), plan_again()))
         },
-        stride: 1,
     };
     cuts.end_the_same().await;
 }

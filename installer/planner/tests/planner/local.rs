@@ -11,7 +11,7 @@ use slipway_planner::{
     preflight, suit_machine,
 };
 
-use crate::support::{bare_facts, bare_host, manifest, spec};
+use crate::support::{bare_facts, bare_host, discovered, joining, manifest, spec};
 
 /// Returns a cluster of one control-plane host that takes workloads.
 fn one_node() -> ClusterSpec {
@@ -135,43 +135,6 @@ fn skipped_phases_leave_the_plan_and_the_others_keep_their_order() {
 
     let error = SkippedPhases::parse(&names(&["adon"])).unwrap_err();
     assert_eq!(error.to_string(), "there is no phase `adon`");
-}
-
-/// Returns a cluster as a bootstrap token shows it.
-fn discovered() -> DiscoveredCluster {
-    DiscoveredCluster {
-        name: "harbour".to_owned(),
-        is_ours: true,
-        kubeconfig_name: "kubernetes".to_owned(),
-        server: "https://192.0.2.11:6443".to_owned(),
-        api_address: "192.0.2.11:6443".parse().unwrap(),
-        own_address: "192.0.2.21".parse().unwrap(),
-        ca_pem: "the CA's certificate\n".to_owned(),
-        ca_pins: vec!["sha256:aa".to_owned()],
-        kubernetes_version: KubernetesVersion::new(36, 3),
-        api_server_version: "v1.36.3".to_owned(),
-        service_subnet: "10.97.0.0/16".parse().unwrap(),
-        pod_subnet: None,
-        dns_domain: "harbour.local".to_owned(),
-        kubelet_configuration: serde_json::json!({
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "clusterDNS": ["10.97.0.10"],
-            "maxPods": 42,
-        }),
-        is_balanced: false,
-        node_is_ready: false,
-    }
-}
-
-fn joining() -> JoiningNode {
-    JoiningNode {
-        name: "w-1".parse().unwrap(),
-        address: "192.0.2.21".parse().unwrap(),
-        api_address: "192.0.2.11:6443".parse().unwrap(),
-        token_id: "abcdef".to_owned(),
-        runtime_socket: None,
-    }
 }
 
 fn bare() -> HostFacts {

@@ -2,11 +2,12 @@
 
 use slipway_api::{
     Architecture, ArchiveMember, Artifact, Blob, BundleManifest, CNI_PLUGINS_VERSION,
-    CONTAINERD_VERSION, ClusterFile, ClusterSpec, Disk, EtcdFacts, EtcdMember, EtcdMemberFacts,
-    EtcdMemberId, EtcdMemberStatus, ExistingCluster, Facts, Failure, HostFacts, HostState, Image,
-    ImageBlob, ImageReference, KERNEL_OPTIONS, KubernetesVersion, Link, Listener, RUNC_VERSION,
-    Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
+    CONTAINERD_VERSION, ClusterFile, ClusterSpec, DiscoveredCluster, Disk, EtcdFacts, EtcdMember,
+    EtcdMemberFacts, EtcdMemberId, EtcdMemberStatus, ExistingCluster, Facts, Failure, HostFacts,
+    HostState, Image, ImageBlob, ImageReference, KERNEL_OPTIONS, KubernetesVersion, Link, Listener,
+    RUNC_VERSION, Release, ResolverFacts, Route, Sha256Digest, SoftwareFacts,
 };
+use slipway_planner::JoiningNode;
 
 /// Returns the cluster `harbour`: one control-plane host and two workers.
 pub fn spec() -> ClusterSpec {
@@ -179,6 +180,44 @@ pub fn bare_host(name: &str, address: std::net::IpAddr) -> HostFacts {
             has_systemd: true,
             ..SoftwareFacts::default()
         },
+    }
+}
+
+/// Returns a cluster as a bootstrap token shows it.
+pub fn discovered() -> DiscoveredCluster {
+    DiscoveredCluster {
+        name: "harbour".to_owned(),
+        is_ours: true,
+        kubeconfig_name: "kubernetes".to_owned(),
+        server: "https://192.0.2.11:6443".to_owned(),
+        api_address: "192.0.2.11:6443".parse().expect("it is right"),
+        own_address: "192.0.2.21".parse().expect("it is right"),
+        ca_pem: "the CA's certificate\n".to_owned(),
+        ca_pins: vec!["sha256:aa".to_owned()],
+        kubernetes_version: KubernetesVersion::new(36, 3),
+        api_server_version: "v1.36.3".to_owned(),
+        service_subnet: "10.97.0.0/16".parse().expect("it is right"),
+        pod_subnet: None,
+        dns_domain: "harbour.local".to_owned(),
+        kubelet_configuration: serde_json::json!({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "clusterDNS": ["10.97.0.10"],
+            "maxPods": 42,
+        }),
+        is_balanced: false,
+        node_is_ready: false,
+    }
+}
+
+/// Returns a machine that joins it with a token.
+pub fn joining() -> JoiningNode {
+    JoiningNode {
+        name: "w-1".parse().expect("it is right"),
+        address: "192.0.2.21".parse().expect("it is right"),
+        api_address: "192.0.2.11:6443".parse().expect("it is right"),
+        token_id: "abcdef".to_owned(),
+        runtime_socket: None,
     }
 }
 
