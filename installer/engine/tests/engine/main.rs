@@ -7,6 +7,8 @@ mod control_planes;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
+mod damaged_lines;
+#[cfg(test)]
 mod departures;
 #[cfg(test)]
 mod fakes;
