@@ -238,6 +238,11 @@ fn each_trouble_has_its_finding() {
             Box::new(|host| host.software.masked_units = vec!["kubelet.service".into()]),
         ),
         (
+            "Service-containerd",
+            Severity::Error,
+            Box::new(|host| host.software.masked_units = vec!["containerd.service".into()]),
+        ),
+        (
             "PackageHold",
             Severity::Warning,
             Box::new(|host| host.software.packages = vec![package("kubelet", false)]),
@@ -308,5 +313,107 @@ fn each_trouble_has_its_finding() {
     for (id, severity, change_host) in cases {
         let found = found(change_host);
         assert_eq!(found, [(severity, id.to_owned())], "{id}");
+    }
+}
+
+/// Changes of one kind, each with its own ID.
+#[test]
+fn each_file_port_program_and_setting_has_its_finding() {
+    type Change = fn(&mut HostFacts, String);
+    let families: [(&[&str], &str, Severity, Change); 4] = [
+        (
+            &[
+                "Port-6443",
+                "Port-10250",
+                "Port-10257",
+                "Port-10259",
+                "Port-2379",
+                "Port-2380",
+            ],
+            "Port-",
+            Severity::Error,
+            |host, port| {
+                let port = port.parse().expect("a port");
+                host.listening.push(listener(port, "nginx"));
+            },
+        ),
+        (
+            &[
+                "FileExisting-losetup",
+                "FileExisting-mount",
+                "FileExisting-cp",
+            ],
+            "FileExisting-",
+            Severity::Error,
+            |host, program| host.missing_programs = vec![program],
+        ),
+        (
+            &[
+                "FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml",
+                "FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml",
+                "FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml",
+                "FileAvailable--etc-kubernetes-manifests-etcd.yaml",
+            ],
+            "FileAvailable--etc-kubernetes-manifests-",
+            Severity::Error,
+            |host, name| host.existing.manifests = vec![name],
+        ),
+        (
+            &[
+                "FileContent--proc-sys-net-bridge-bridge-nf-call-iptables",
+                "FileContent--proc-sys-net-bridge-bridge-nf-call-ip6tables",
+            ],
+            "FileContent--proc-sys-net-bridge-",
+            Severity::Warning,
+            |host, setting| {
+                let key = format!("net.bridge.{setting}");
+                host.sysctls.insert(key, "0".to_owned());
+            },
+        ),
+    ];
+    for (ids, start, severity, change_host) in families {
+        for id in ids {
+            let what = id.strip_prefix(start).expect("they are of one kind");
+            let found = found(|host| change_host(host, what.to_owned()));
+            assert_eq!(found, [(severity, (*id).to_owned())]);
+        }
+    }
+}
+
+#[test]
+fn a_kubelet_s_configuration_that_kubeadm_left_is_told() {
+    let found = found(|host| host.existing.kubelet_conf = true);
+    let id = "FileAvailable--etc-kubernetes-kubelet.conf";
+    assert_eq!(found, [(Severity::Error, id.to_owned())]);
+}
+
+#[test]
+fn modprobe_is_missed_where_modules_are() {
+    let found = found(|host| {
+        host.overlay = false;
+        host.missing_programs = vec!["modprobe".into()];
+    });
+    let both = [
+        (Severity::Error, "FileExisting-modprobe".to_owned()),
+        (Severity::Warning, "Module-overlay".to_owned()),
+    ];
+    assert_eq!(found.len(), both.len());
+    assert!(both.iter().all(|it| found.contains(it)), "{found:?}");
+}
+
+/// A check that nobody provokes may have stopped working: each ID stands in some test's text.
+#[test]
+fn every_check_has_a_test() {
+    let tests = [
+        include_str!("cases.rs"),
+        include_str!("probes.rs"),
+        include_str!("stories.rs"),
+        include_str!("versions.rs"),
+        include_str!("../external_ca.rs"),
+    ];
+    for id in IDS {
+        let quoted = format!("\"{id}\"");
+        let is_tested = tests.iter().any(|text| text.contains(&quoted));
+        assert!(is_tested, "{id}");
     }
 }

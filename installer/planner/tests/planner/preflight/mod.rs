@@ -3,6 +3,7 @@
 mod cases;
 mod probes;
 mod stories;
+mod versions;
 
 use crate::support::{bare_facts, spec};
 use slipway_api::{

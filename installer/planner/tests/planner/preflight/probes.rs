@@ -11,7 +11,7 @@ use slipway_planner::preflight::{plan_listeners, plan_probes};
 use slipway_planner::{Scope, preflight};
 
 use super::change;
-use crate::support::{bare_facts, spec};
+use crate::support::{bare_facts, five_control_planes, spec};
 
 fn name(text: &str) -> HostName {
     text.parse().unwrap()
@@ -216,6 +216,20 @@ fn each_outcome_has_its_finding() {
     for (severity, id, host, change) in cases {
         let found = findings(change);
         assert_eq!(told(&found), [(severity, id, Some(host))], "{found:?}");
+    }
+}
+
+#[test]
+fn control_plane_hosts_that_miss_each_other_s_etcd_are_told() {
+    let spec = five_control_planes();
+    let facts = bare_facts(&spec);
+    for (port, id) in [(2379, "PortReachable-2379"), (2380, "PortReachable-2380")] {
+        let mut facts = facts.clone();
+        facts.probes = good_probes(&spec, &facts);
+        let outcome = outcome_of(&mut facts.probes, "cp-1", is_connect("cp-5", port));
+        *outcome = ProbeOutcome::TimedOut;
+        let found = preflight::check(&spec, &facts, None, &Scope::All);
+        assert_eq!(told(&found), [(Severity::Error, id, Some("cp-5"))]);
     }
 }
 

@@ -6,11 +6,29 @@ use slipway_api::{
 use slipway_planner::{Scope, plan_cluster, plan_fixes, preflight};
 
 use super::*;
+use crate::plans::lose;
 use crate::support::{bare_facts, manifest, spec};
 
 #[test]
 fn good_hosts_have_no_findings() {
     assert_eq!(found(|_| {}), []);
+}
+
+#[test]
+fn a_host_that_is_not_reached_is_told_with_the_reason() {
+    let spec = spec();
+    let mut facts = bare_facts(&spec);
+    lose(&mut facts, "w-1");
+    let found = preflight::check(&spec, &facts, None, &Scope::All);
+    let [finding] = &found[..] else {
+        panic!("{found:?}")
+    };
+    let host = finding.host.as_ref().map(ToString::to_string);
+    assert_eq!(
+        (finding.id.as_str(), host.as_deref()),
+        ("Reachable", Some("w-1"))
+    );
+    assert!(finding.seen.contains("w-1: no route"), "{}", finding.seen);
 }
 
 #[test]
