@@ -215,4 +215,86 @@ proptest! {
         };
         prop_assert!(is_detected, "byte {offset}");
     }
+
+    #[test]
+    fn a_damaged_manifest_is_refused_or_read_and_never_panics(
+        at in any::<prop::sample::Index>(),
+        length in 0_usize..80,
+        insert in prop_oneof!["[ -~]{0,8}".boxed(), prop::sample::select(ODD_VALUES).prop_map(str::to_owned).boxed()],
+    ) {
+        open_damaged(|text| {
+            let at = at.index(text.len());
+            let end = (at + length).min(text.len());
+            format!("{}{insert}{}", &text[..at], &text[end..])
+        });
+    }
+
+    #[test]
+    fn a_manifest_with_any_odd_value_is_refused_or_read_and_never_panics(
+        field in any::<prop::sample::Index>(),
+        odd in prop::sample::select(ODD_VALUES),
+    ) {
+        open_damaged(|text| {
+            let mut manifest: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+            let mut fields = Vec::new();
+            add_fields(&manifest, "", &mut fields);
+            let field = &fields[field.index(fields.len())];
+            let value = manifest.pointer_mut(field).expect("it is there");
+            *value = serde_json::from_str(odd).expect("odd values are JSON");
+            serde_json::to_string_pretty(&manifest).expect("it is JSON")
+        });
+    }
+}
+
+/// What a parser may stumble over, each of it JSON.
+const ODD_VALUES: &[&str] = &[
+    "0",
+    "-1",
+    "1.5",
+    "18446744073709551615",
+    "18446744073709551616",
+    "null",
+    "true",
+    "[]",
+    "[[]]",
+    "{}",
+    "\"\"",
+    "\"../../etc/passwd\"",
+    "\"/etc/passwd\"",
+    "\"a\\u0000b\"",
+    "\"registry.k8s.io/\"",
+    "\"v1.36.3\"",
+    "\"0000000000000000000000000000000000000000000000000000000000000000\"",
+];
+
+/// Opens the sample with another manifest whose checksum is right; where it opens, all of it
+/// can be looked at.
+fn open_damaged(edit: impl Fn(String) -> String) {
+    let (_folder, path) = write_file(&with_manifest(edit));
+    match Bundle::open(&path) {
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let _ = error.help_text();
+        }
+        Ok(bundle) => {
+            let blobs = bundle.manifest().blobs();
+            assert!(blobs.len() < entries(sample()).len());
+            for error in block_on(bundle.verify(&sink())).err().into_iter().flatten() {
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}
+
+/// Adds the pointers to all values of `value`, itself included.
+fn add_fields(value: &serde_json::Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    if let Some(list) = value.as_array() {
+        for (index, value) in list.iter().enumerate() {
+            add_fields(value, &format!("{at}/{index}"), found);
+        }
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        add_fields(value, &format!("{at}/{key}"), found);
+    }
 }
