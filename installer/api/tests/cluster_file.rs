@@ -152,6 +152,25 @@ fn good_files_survive_being_printed() {
 }
 
 #[test]
+fn good_files_never_panic_without_any_of_their_lines_or_with_one_of_them_twice() {
+    for (name, text) in fixtures("good") {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let (before, after) = (&lines[..index], &lines[index + 1..]);
+            for middle in [&[][..], &[*line, *line]] {
+                let damaged = [before, middle, after].concat().join("\n");
+                if let Ok(spec) = parse(&damaged) {
+                    let printed = print_cluster(&spec);
+                    let again = parse(&printed)
+                        .unwrap_or_else(|errors| panic!("{name}, {line}:\n{printed}\n{errors}"));
+                    assert_eq!(again, spec, "{name}, {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn the_example_shows_every_field_and_the_defaults() {
     let smallest = parse(print_defaults()).unwrap();
     let text: Vec<String> = print_defaults().lines().map(uncommented).collect();
@@ -388,6 +407,26 @@ fn time_on_cpu() -> Duration {
         .expect("time on the processor is never negative")
 }
 
+/// What begins kubeadm's documents, and fields that decide what becomes of them.
+const KUBEADM_WORDS: &[&str] = &[
+    "\n---\n",
+    "\napiVersion: kubeadm.k8s.io/v1beta4\n",
+    "\napiVersion: kubeadm.k8s.io/v1beta3\n",
+    "\napiVersion: kubelet.config.k8s.io/v1beta1\n",
+    "\napiVersion: kubeproxy.config.k8s.io/v1alpha1\n",
+    "\nkind: ClusterConfiguration\n",
+    "\nkind: InitConfiguration\n",
+    "\nkind: JoinConfiguration\n",
+    "\nkind: UpgradeConfiguration\n",
+    "\nkind: KubeletConfiguration\n",
+    "\nkind: KubeProxyConfiguration\n",
+    "\netcd: { external: { endpoints: [] } }\n",
+    "\nextraArgs: { v: \"1\" }\n",
+    "\nextraArgs: [{ name: v, value: 1 }]\n",
+    "\nnodeRegistration: { taints: null }\n",
+    "\ncontrolPlane:\n",
+];
+
 fn yaml_like() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         Just("- "),
@@ -424,6 +463,7 @@ fn yaml_like() -> impl Strategy<Value = String> {
         Just("1.36"),
         Just("apiVersion: slipway.dev/v1alpha1\n"),
         Just("kind: Cluster\n"),
+        prop::sample::select(KUBEADM_WORDS),
     ];
     proptest::collection::vec(word, 0..60).prop_map(|words| words.concat())
 }
@@ -437,21 +477,6 @@ proptest! {
     #[test]
     fn arbitrary_yaml_never_panics(text in yaml_like()) {
         let _ = parse(&text).map_err(|errors| errors.to_string());
-    }
-
-    #[test]
-    fn a_damaged_file_never_panics(
-        at in 0_usize..2000,
-        length in 0_usize..40,
-        insert in "[ -~\\n]{0,6}",
-    ) {
-        let text = fixture("good", "everything");
-        let cut = at.min(text.len());
-        let end = (cut + length).min(text.len());
-        let damaged = format!("{}{insert}{}", &text[..cut], &text[end..]);
-        if let Ok(spec) = parse(&damaged) {
-            prop_assert_eq!(parse(&print_cluster(&spec)).unwrap(), spec);
-        }
     }
 
     #[test]
@@ -477,5 +502,30 @@ proptest! {
             TestCaseError::fail(format!("{printed}\n{errors}"))
         })?;
         prop_assert_eq!(again, spec, "{}", printed);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_file_never_panics(
+        file in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        length in 0_usize..40,
+        insert in prop_oneof![
+            "[ -~\\n]{0,6}".boxed(),
+            prop::sample::select(KUBEADM_WORDS).prop_map(str::to_owned).boxed(),
+        ],
+    ) {
+        let files = fixtures("good");
+        let (_, text) = &files[file.index(files.len())];
+        let cut = text.floor_char_boundary(at.index(text.len()));
+        let end = text.ceil_char_boundary((cut + length).min(text.len()));
+        let damaged = format!("{}{insert}{}", &text[..cut], &text[end..]);
+        match parse(&damaged) {
+            Ok(spec) => prop_assert_eq!(parse(&print_cluster(&spec)).unwrap(), spec),
+            Err(errors) => prop_assert!(!errors.to_string().is_empty()),
+        }
     }
 }
