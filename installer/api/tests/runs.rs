@@ -1,15 +1,16 @@
 //! Journals, plans and agent lines: those of earlier versions still parse, and damaged ones never panic.
 //!
-//! The fixtures are of real runs in the lab and are never edited: each is what
-//! some version wrote. New fields must have defaults.
+//! The fixtures are never edited: each is what some version wrote, in a real run in the lab
+//! or, with long texts cut and most images left out, on hosts that were made up. New fields must have defaults.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use slipway_api::protocol::{Attachment, Channel, FromAgent, Request, ToAgent};
-use slipway_api::{Entry, Plan, Progress, RunState};
+use slipway_api::{Entry, Event, Outcome, Plan, PlannedStep, Progress, RunState};
 
 fn fixtures(ending: &str) -> Vec<(PathBuf, String)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/runs");
@@ -43,9 +44,17 @@ fn fold(entries: &[Entry]) -> RunState {
     state
 }
 
-fn old_plan() -> Plan {
-    let (_, text) = fixtures(".plan.json").remove(0);
-    serde_json::from_str(&text).expect("it is a plan")
+fn fixture(name: &str) -> String {
+    fixtures(name).remove(0).1
+}
+
+/// Returns the steps of all old plans.
+fn old_steps() -> Vec<PlannedStep> {
+    let plans = fixtures(".plan.json").into_iter();
+    plans
+        .map(|(_, text)| serde_json::from_str::<Plan>(&text).expect("it is a plan"))
+        .flat_map(|plan| plan.steps)
+        .collect()
 }
 
 #[test]
@@ -56,8 +65,44 @@ fn old_journals_still_tell_how_their_runs_ended() {
         let is_open =
             |progress: &Progress| matches!(progress, Progress::Waiting | Progress::Running { .. });
         let open = state.steps.iter().filter(|step| is_open(&step.progress));
-        assert_eq!(open.count(), 0, "{}", path.display());
+        let is_whole = state.outcome == Some(Outcome::Succeeded);
+        assert_eq!(open.count() == 0, is_whole, "{}", path.display());
     }
+}
+
+#[test]
+fn an_old_journal_of_a_run_that_failed_tells_why_and_whom_it_lost() {
+    let entries = entries(&fixture("0.1.0-init-failed.ndjson"));
+    let has = |wanted: fn(&Event) -> bool| entries.iter().any(|entry| wanted(&entry.event));
+    assert!(has(|event| matches!(event, Event::StepProgress { .. })));
+    assert!(has(|event| matches!(event, Event::StepFailed { .. })));
+    assert!(has(|event| matches!(event, Event::HostLost(_))));
+    let state = fold(&entries);
+    assert_eq!(state.outcome, Some(Outcome::Failed));
+    let helps = state.failures().map(|(_, failure)| failure.help.as_deref());
+    assert!(
+        helps
+            .into_iter()
+            .any(|help| help == Some("`df -h /var/lib`"))
+    );
+    let lost: Vec<_> = state
+        .left_out
+        .iter()
+        .map(|lost| lost.host.as_str())
+        .collect();
+    assert_eq!(lost, ["w-2"]);
+}
+
+#[test]
+fn old_plans_have_the_verbs_that_they_had() {
+    let mut verbs = BTreeSet::new();
+    for (_, text) in fixtures(".plan.json") {
+        let plan: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let steps = plan["steps"].as_array().expect("a plan has steps");
+        let of_plan = steps.iter().map(|step| step["step"]["verb"].to_string());
+        verbs.extend(of_plan);
+    }
+    insta::assert_snapshot!(Vec::from_iter(verbs).join("\n"));
 }
 
 #[test]
@@ -74,20 +119,19 @@ fn old_plans_still_parse_and_need_only_steps_of_their_own() {
     }
 }
 
-/// A whole session's requests, with every step of a real plan.
+/// A whole session's requests, with every step of all old plans.
 static PROTOCOL_LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let plan = old_plan();
-    let run = entries(&fixtures(".ndjson")[0].1)[0].run.clone();
+    let steps = old_steps();
+    let run = entries(&JOURNAL)[0].run.clone();
     let mut requests = vec![Request::GatherFacts, Request::ReadAdminKubeconfig];
     requests.push(Request::CheckSteps {
-        steps: plan
-            .steps
+        steps: steps
             .iter()
             .take(3)
             .map(|step| (step.id.clone(), step.step.clone()))
             .collect(),
     });
-    requests.extend(plan.steps.into_iter().map(|step| Request::RunStep {
+    requests.extend(steps.into_iter().map(|step| Request::RunStep {
         run: run.clone(),
         id: step.id,
         step: Box::new(step.step),
@@ -101,8 +145,11 @@ static PROTOCOL_LINES: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// A real journal.
-static JOURNAL: LazyLock<String> = LazyLock::new(|| fixtures(".ndjson").remove(0).1);
+/// All old journals, one after the other.
+static JOURNAL: LazyLock<String> = LazyLock::new(|| {
+    let journals = fixtures(".ndjson").into_iter();
+    journals.map(|(_, text)| text).collect()
+});
 
 /// Cuts a piece out of a text and puts another there, at bytes that need not be
 /// the edges of characters.
