@@ -255,6 +255,9 @@ pub struct ExistingCluster {
     pub runtime_is_ours: bool,
     /// The cluster that Slipway installed this host for, if it did.
     pub slipway_cluster: Option<String>,
+    /// Whether what was there before Slipway is remembered.
+    #[serde(default)]
+    pub is_remembered: bool,
     /// Static Pod manifests, by file name.
     pub manifests: Vec<String>,
     /// Whether kubelet.conf is there.

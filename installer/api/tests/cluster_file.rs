@@ -529,3 +529,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn empty_files_of_an_etcd_elsewhere_are_none_as_kubeadm_writes_them() {
+    let file = |files: &str| {
+        format!(
+            "apiVersion: slipway.dev/v1alpha1\nkind: Cluster\nmetadata: {{ name: harbour }}\n\
+             spec:\n  kubernetesVersion: 1.36.3\n  hosts:\n\
+             \x20 - {{ name: cp-1, address: 192.0.2.11, role: control-plane }}\n---\n\
+             apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\netcd:\n  external:\n\
+             \x20   endpoints: [http://192.0.2.31:2379]\n{files}"
+        )
+    };
+    let empty = "    caFile: \"\"\n    certFile: \"\"\n    keyFile: \"\"\n";
+    assert_eq!(parse(&file(empty)).unwrap(), parse(&file("")).unwrap());
+}

@@ -177,8 +177,13 @@ pub(crate) fn add_host_cleanup(
                 cluster: spec.name.clone(),
             });
         }
-        // Nothing of Slipway's and no node: whatever is there is the user's.
-        None if !existing.kubelet_conf && !existing.bootstrap_conf => return Ok(None),
+        // Nothing of Slipway's and no node: whatever is there is the user's, but what a reset
+        // deletes last and one that was cut off did not.
+        None if !existing.kubelet_conf && !existing.bootstrap_conf => {
+            let last = existing.is_remembered.then_some(paths::BEFORE_DIR);
+            let last = last.map(footprint::everything);
+            return Ok(last.map(|step| builder.add(name, Phase::CleanupNode, step, needs)));
+        }
         Some(_) | None => {}
     }
     let mut needs = needs.to_vec();

@@ -45,6 +45,7 @@ pub(super) async fn gather_existing(root: &Path) -> ExistingCluster {
     ExistingCluster {
         runtime_is_ours: under(root, paths::RUNTIME_MARKER).exists(),
         slipway_cluster: marker.map(|name| name.trim().to_owned()),
+        is_remembered: under(root, paths::BEFORE_DIR).exists(),
         manifests,
         kubelet_conf: under(root, paths::KUBELET_CONF).exists(),
         bootstrap_conf: under(root, paths::BOOTSTRAP_KUBELET_CONF).exists(),

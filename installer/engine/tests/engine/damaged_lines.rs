@@ -136,6 +136,7 @@ fn replies() -> Vec<Reply> {
         Reply::JoinTarget {
             endpoint: "192.0.2.11:6443".to_owned(),
             ca_pins: vec!["sha256:aa".to_owned()],
+            is_balanced: true,
         },
         Reply::EtcdPorts {
             unreached: vec![(2380, "the connection is refused".to_owned())],

@@ -50,7 +50,6 @@ pub(crate) fn seen() -> Facts {
     facts.cluster = Some(ClusterFacts {
         api_server_version: "v1.36.3".to_owned(),
         nodes: Vec::new(),
-        certificates: Vec::new(),
         unhealthy: Vec::new(),
         configuration: None,
     });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slipway_api::{
     Check, ClusterSpec, DiscoveredCluster, ExistingCluster, Facts, HostFacts, HostState,
-    KubernetesVersion, Phase, Plan, Step, StepId, paths,
+    KubernetesVersion, Phase, Plan, PlannedStep, Step, StepId, paths,
 };
 use slipway_planner::{
     JoiningNode, PlanError, Scope, SkippedPhases, joining_spec, plan_here, plan_local_join,
@@ -296,4 +296,28 @@ fn preflight_looks_at_a_joining_machine_as_at_any_worker() {
     // A machine may be called like what stands for the control plane.
     node.name = "api-server".parse().unwrap();
     assert_eq!(check(&node, bare_host("api-server", node.address)), [""; 0]);
+}
+
+#[test]
+fn a_machine_that_joins_brings_a_balancer_where_nodes_have_one() {
+    let planned = |is_balanced| {
+        let mut cluster = discovered();
+        cluster.is_balanced = is_balanced;
+        plan_join(&cluster, &bare()).unwrap()
+    };
+    let unit = "start slipway-apiserver-proxy.service";
+    let is_balancer = |step: &PlannedStep| step.step.describe() == unit;
+    assert!(!planned(false).steps.iter().any(is_balancer));
+    let plan = planned(true);
+    let balancer = plan.steps.iter().find(|step| is_balancer(step)).unwrap();
+    let kubelet = plan
+        .steps
+        .iter()
+        .find(|it| it.step.describe() == "start kubelet.service");
+    assert!(kubelet.unwrap().needs.contains(&balancer.id));
+    let seeds = plan.steps.iter().find_map(|it| match &it.step {
+        Step::WriteFile(file) if file.path == paths::APISERVER_PROXY_SEEDS => Some(&file.content),
+        _ => None,
+    });
+    assert!(seeds.unwrap().contains("192.0.2.11:6443"));
 }

@@ -5,7 +5,7 @@ use crate::support::{bare_facts, manifest, spec};
 use slipway_api::{
     Check, ClusterFacts, Facts, HostFile, HostState, Plan, PlannedStep, Role, Sha256Digest,
 };
-use slipway_planner::{PlanError, Removal, Scope, plan_cluster, plan_removal};
+use slipway_planner::{PlanError, Removal, Scope, plan_cleanup, plan_cluster, plan_removal};
 
 /// Returns the facts after `slipway init`, with the API server up.
 pub(crate) fn cluster_facts() -> Facts {
@@ -417,4 +417,74 @@ fn the_only_control_plane_does_not_leave_workers_behind() {
         matches!(error, PlanError::LastControlPlane { .. }),
         "{error}"
     );
+}
+
+/// Returns what the cleaning of cp-1 alone deletes, where its facts are changed so and the
+/// file says nothing of it.
+fn cleaned_alone(change: impl Fn(&mut slipway_api::ExistingCluster)) -> Vec<String> {
+    let mut facts = cluster_facts();
+    let name = "cp-1".parse().unwrap();
+    let Some(HostState::Reached(host)) = facts.hosts.get_mut(&name) else {
+        panic!("cp-1 is reached");
+    };
+    change(&mut host.existing);
+    let spec = spec();
+    let plan = plan_cleanup(&spec, &facts, spec.host(&name).unwrap()).unwrap();
+    plan.steps.iter().map(|it| it.step.describe()).collect()
+}
+
+#[test]
+fn a_reset_without_the_file_takes_away_what_only_the_file_had_named() {
+    let steps = cleaned_alone(|existing| {
+        existing.etcd_data_dir = Some("/srv/etcd".to_owned());
+        existing.mirrored_registries = vec!["quay.io".to_owned()];
+    });
+    for path in ["delete /srv/etcd", "delete /var/lib/etcd"] {
+        assert!(steps.contains(&path.to_owned()), "{steps:#?}");
+    }
+    let mirrors = "certs.d/quay.io/hosts.toml";
+    assert!(steps.iter().any(|it| it.contains(mirrors)), "{steps:#?}");
+}
+
+#[test]
+fn a_host_that_kubeadm_half_joined_is_cleaned() {
+    let half_joined = |has_bootstrap| {
+        cleaned_alone(|existing| {
+            *existing = slipway_api::ExistingCluster {
+                bootstrap_conf: has_bootstrap,
+                ..Default::default()
+            };
+        })
+    };
+    let steps = half_joined(true);
+    let marker = "delete /etc/kubernetes/bootstrap-kubelet.conf".to_owned();
+    assert!(steps.contains(&marker), "{steps:#?}");
+    assert_eq!(half_joined(false), Vec::<String>::new());
+}
+
+#[test]
+fn a_reset_that_was_cut_off_before_its_very_last_step_ends_with_it() {
+    let steps = cleaned_alone(|existing| {
+        *existing = slipway_api::ExistingCluster {
+            is_remembered: true,
+            ..Default::default()
+        };
+    });
+    assert_eq!(steps, ["delete /var/lib/slipway/before"]);
+}
+
+#[test]
+fn a_node_that_registers_while_its_host_is_being_reset_is_deleted_too() {
+    let plan = plan_removal(&spec(), &cluster_facts(), None, &removal_of(&["w-1"])).unwrap();
+    let is = |what: &str| {
+        let mut steps = plan.steps.iter();
+        let found = steps.find(|it| it.step.describe() == what);
+        found.unwrap_or_else(|| panic!("{what} is planned"))
+    };
+    let stop = plan
+        .steps
+        .iter()
+        .find(|it| it.phase == slipway_api::Phase::RemoveNode && it.host.as_str() == "w-1");
+    let delete = is("delete node w-1");
+    assert_eq!(delete.reruns_after, [stop.unwrap().id.clone()]);
 }
