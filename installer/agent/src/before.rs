@@ -228,4 +228,38 @@ mod tests {
         assert_eq!(found.modified().unwrap(), old);
         assert_eq!(std::fs::read(&path).unwrap(), b"the user's");
     }
+
+    #[test]
+    fn the_record_of_0_1_0_is_read_and_written_as_it_was() {
+        const TEXT: &str = include_str!("../tests/fixtures/host/0.1.0/before/record.json");
+        const COPY: &str = include_str!("../tests/fixtures/host/0.1.0/before/0002");
+        let root = tempfile::tempdir().unwrap();
+        let context = Context::new(
+            root.path(),
+            tokio::sync::mpsc::unbounded_channel().0,
+            Attachment::default(),
+        );
+        let folder = context.at(paths::BEFORE_DIR);
+        files::write(&folder.join(RECORD), 0o600, TEXT.as_bytes()).unwrap();
+        files::write(&folder.join("0002"), 0o600, COPY.as_bytes()).unwrap();
+
+        let before = Before::load(&context).unwrap();
+        assert_eq!(before.of("/usr/local/bin/kubelet"), Some(&Was::Absent));
+        assert_eq!(before.of("/etc/cni"), Some(&Was::EmptyFolder));
+        assert_eq!(before.of("/etc/containerd"), Some(&Was::UsedFolder));
+        let was = before.of("/usr/local/bin/kubectl").unwrap();
+        let link = context.at("/usr/local/bin/kubectl");
+        before.put_back(&link, was).unwrap();
+        assert!(before.is_back(&link, was).unwrap());
+        let file = before.of("/etc/containerd/config.toml").unwrap();
+        assert!(matches!(file, Was::File(copy) if copy.mode == 0o644));
+        let there = context.at("/etc/containerd/config.toml");
+        assert!(!before.is_back(&there, file).unwrap());
+        files::write(&there, 0o644, COPY.as_bytes()).unwrap();
+        assert!(before.is_back(&there, file).unwrap());
+
+        before.save().unwrap();
+        let saved = std::fs::read_to_string(folder.join(RECORD)).unwrap();
+        assert_eq!(saved, TEXT);
+    }
 }

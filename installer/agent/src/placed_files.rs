@@ -93,4 +93,18 @@ mod tests {
         PlacedFiles::remove("/etc/07", root.path()).unwrap();
         assert!(!PlacedFiles::load(root.path()).unwrap().contains("/etc/07"));
     }
+
+    #[test]
+    fn the_record_of_0_1_0_is_read_and_written_as_it_was() {
+        const RECORD: &str = include_str!("../tests/fixtures/host/0.1.0/placed.json");
+        let root = tempfile::tempdir().unwrap();
+        let path = under(root.path(), paths::PLACED_FILES);
+        files::write(&path, 0o600, RECORD.as_bytes()).unwrap();
+        let record = PlacedFiles::load(root.path()).unwrap();
+        assert!(record.contains("/etc/issue"));
+        record.save(root.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), RECORD);
+        let placed = ["/etc/issue", "/etc/kubernetes/audit/policy.yaml"];
+        assert_eq!(record.into_paths(), placed);
+    }
 }
