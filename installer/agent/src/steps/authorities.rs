@@ -81,11 +81,11 @@ pub(crate) fn read_recovery_files(root: &Path) -> Result<BTreeMap<String, Secret
     let manifest = format!("{}/kube-apiserver.yaml", paths::MANIFESTS_DIR);
     let manifest = files::read_text(&under(root, &manifest))?.unwrap_or_default();
     // Inside the Pod it may lie elsewhere; then it is not found, and not believed to be there.
-    let flags = manifest.lines().filter_map(|line| {
+    let mut flags = manifest.lines().filter_map(|line| {
         let item = line.trim().strip_prefix("- ")?;
         item.strip_prefix(ENCRYPTION_FLAG).map(str::to_owned)
     });
-    wanted.extend(flags.last());
+    wanted.extend(flags.next_back());
     let mut found = BTreeMap::new();
     for path in wanted {
         if let Some(text) = files::read_text(&under(root, &path))? {

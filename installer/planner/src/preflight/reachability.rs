@@ -11,6 +11,9 @@ use super::probes::{ETCD_PORTS, KUBELET_PORT};
 use super::{few, finding};
 use crate::names::API_PORT;
 
+/// What a closed port answers.
+const REFUSED: &str = "the connection is refused";
+
 /// A port of a host, and why it was not reached.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Trouble<'a> {
@@ -58,7 +61,7 @@ fn trouble<'a>(
     match probe {
         Probe::Connect { to, port, .. } => {
             let reason = match outcome {
-                ProbeOutcome::Refused => "the connection is refused".to_owned(),
+                ProbeOutcome::Refused => REFUSED.to_owned(),
                 ProbeOutcome::TimedOut => "nothing comes back".to_owned(),
                 ProbeOutcome::Stranger => "something else answers".to_owned(),
                 ProbeOutcome::Failed { reason } => reason.clone(),
@@ -148,7 +151,7 @@ fn told(facts: &Facts, trouble: &Trouble<'_>, from: &[&HostName]) -> Finding {
             "find out who has the address: `ip neigh` on {}; a proxy or a second machine may have it",
             from[0]
         ),
-        "the connection is refused" if has_owner => format!(
+        REFUSED if has_owner => format!(
             "the program that listens may be bound to another address: `ss -ltnp 'sport = :{port}'` on {to}"
         ),
         _ => match facts.host(to) {
@@ -156,7 +159,15 @@ fn told(facts: &Facts, trouble: &Trouble<'_>, from: &[&HostName]) -> Finding {
             None => format!("let {opened} through to {to}"),
         },
     };
-    finding(&id, Severity::Error, Some(to), seen, why(*port), help)
+    // An etcd that was removed while its host was away starts and ends again and again. It is
+    // cleared away before it joins, and its ports are tried for real before it is a member.
+    let is_old_member =
+        ETCD_PORTS.contains(port) && facts.host(to).is_some_and(|host| host.existing.etcd_data);
+    let severity = match reason.as_str() == REFUSED && has_owner && is_old_member {
+        true => Severity::Warning,
+        false => Severity::Error,
+    };
+    finding(&id, severity, Some(to), seen, why(*port), help)
 }
 
 fn why(port: u16) -> &'static str {

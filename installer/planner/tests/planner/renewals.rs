@@ -141,11 +141,11 @@ fn a_named_certificate_is_renewed_alone() {
 fn the_kubelet_s_own_certificate_is_renewed_for_it_only_when_that_is_asked() {
     let is_renewed = |renewal: &Renewal| {
         let plan = renewed(&facts(300), renewal);
-        let clients = plan.steps.iter().filter_map(|it| match &it.step {
-            Step::EnsureKubeletClient(step) => Some(step.replaces.is_some()),
-            _ => None,
-        });
-        clients.collect::<Vec<_>>()
+        let described = plan.steps.iter().map(|it| it.step.describe());
+        let clients = described.filter(|it| it.contains("kubelet client certificate"));
+        clients
+            .map(|it| it.starts_with("renew"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(is_renewed(&Renewal::All), [false, false, false]);
     assert_eq!(is_renewed(&named("kubelet.conf")), [true, true, true]);
@@ -181,13 +181,9 @@ fn what_is_signed_elsewhere_is_left_alone_and_refused_by_name() {
         "{error}"
     );
     let plan = renewed(&facts, &Renewal::All);
-    let names: BTreeSet<String> = plan
-        .steps
-        .iter()
-        .filter_map(|it| match &it.step {
-            Step::EnsureCertificate(step) => Some(step.name.clone()),
-            _ => None,
-        })
+    let described = plan.steps.iter().map(|it| it.step.describe());
+    let names: BTreeSet<String> = described
+        .filter_map(|it| Some(it.rsplit_once(" certificate ")?.1.to_owned()))
         .collect();
     assert!(
         names.contains("etcd-peer") && !names.contains("apiserver"),

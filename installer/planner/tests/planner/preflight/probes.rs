@@ -234,6 +234,33 @@ fn control_plane_hosts_that_miss_each_other_s_etcd_are_told() {
 }
 
 #[test]
+fn an_etcd_that_ends_again_and_again_on_a_host_that_comes_back_stops_nobody() {
+    let judged = |has_data, state: ListenerState| {
+        let spec = five_control_planes();
+        let mut facts = bare_facts(&spec);
+        facts.probes = good_probes(&spec, &facts);
+        change(&mut facts, "cp-4", |host| {
+            host.existing.etcd_data = has_data
+        });
+        let target = facts.probes.get_mut(&name("cp-4")).unwrap();
+        for (listener, found) in &mut target.listeners {
+            if listener.port == 2380 {
+                *found = state.clone();
+            }
+        }
+        let outcome = outcome_of(&mut facts.probes, "cp-1", is_connect("cp-4", 2380));
+        *outcome = ProbeOutcome::Refused;
+        let found = preflight::check(&spec, &facts, None, &Scope::All);
+        let mut ports = found.iter().filter(|it| it.id == "PortReachable-2380");
+        ports.next().expect("it is told").severity
+    };
+    assert_eq!(judged(true, ListenerState::Taken), Severity::Warning);
+    // Somebody else's program, and a port that was open a moment ago.
+    assert_eq!(judged(false, ListenerState::Taken), Severity::Error);
+    assert_eq!(judged(true, ListenerState::Open), Severity::Error);
+}
+
+#[test]
 fn hosts_with_the_same_trouble_are_told_in_one_line() {
     let found = findings(|probes| {
         for from in ["w-1", "w-2"] {
