@@ -155,6 +155,23 @@ lost_file_is_named() {
     no_changes
 }
 
+# kubeadm itself writes the manifests of a host without the CA's key, and they are compared.
+manifests_are_kubeadm_s() {
+    local name
+    {
+        kubectl -n kube-system get configmap kubeadm-config -o 'jsonpath={.data.ClusterConfiguration}'
+        printf -- '---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\nlocalAPIEndpoint: { advertiseAddress: %s }\nnodeRegistration: { name: cp-1 }\n' "$(address_of cp-1)"
+    } >"$work/kubeadm.yaml"
+    put "$work/kubeadm.yaml" cp-1 /root/kubeadm.yaml
+    on cp-1 cp -a /etc/kubernetes/manifests /root/manifests
+    on cp-1 kubeadm init phase control-plane all --config /root/kubeadm.yaml
+    for name in kube-apiserver kube-controller-manager kube-scheduler; do
+        diff <(kubectl create --dry-run=client -o json -f /etc/kubernetes/manifests/$name.yaml | jq -S .) \
+            <(kubectl create --dry-run=client -o json -f /root/manifests/$name.yaml | jq -S .)
+    done
+    on cp-1 rm -r /root/manifests /root/kubeadm.yaml
+}
+
 subtest "a company's authorities are made" authorities_are_made || true
 if subtest "bare hosts boot" hosts_up 1; then
     subtest "a CA with another's key is refused before anything changes" wrong_key_is_refused || true
@@ -178,6 +195,7 @@ if subtest "bare hosts boot" hosts_up 1; then
         subtest "logs work" logs_work || true
         subtest "another apply changes nothing" no_changes || true
         subtest "a given file that is lost is named" lost_file_is_named || true
+        subtest "kubeadm writes the same manifests without the CA's key" manifests_are_kubeadm_s || true
     fi
     subtest "reset leaves nothing of it" reset_all || true
     subtest "nothing left the lab" nothing_escaped || true

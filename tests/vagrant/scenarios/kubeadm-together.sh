@@ -16,6 +16,30 @@ two_of_three_hosts() {
     "$slipway" init -f "$work/two.yaml" --bundle "$bundle" -y
     eventually 60 nodes_ready 2
 }
+# Prints a bootstrap token's Secret without what is its own: ID, secret and times.
+# Usage: token_secret TOKEN
+token_secret() {
+    kubectl -n kube-system get secret "bootstrap-token-${1%.*}" -o json |
+        jq -S '{type, data: (.data | del(.["token-id"], .["token-secret"], .expiration)), metadata: (.metadata | {namespace, labels})}'
+}
+tokens_are_kubeadm_s() {
+    local ours theirs
+    ours=$("$slipway" token create -f "$work/two.yaml" --ttl 1h --description 'the same')
+    theirs=$(on cp-1 kubeadm token create --kubeconfig /etc/kubernetes/admin.conf --ttl 1h --description 'the same')
+    diff <(token_secret "$theirs") <(token_secret "$ours")
+    "$slipway" token delete -f "$work/two.yaml" "$ours"
+    on cp-1 kubeadm token delete --kubeconfig /etc/kubernetes/admin.conf "$theirs"
+}
+# Prints who may do what by kubeadm's names.
+bindings() {
+    kubectl get clusterrolebindings,rolebindings -A -o json |
+        jq -S '.items[] | select(.metadata.name | startswith("kubeadm:") or . == "kube-proxy" or . == "system:coredns") | {kind, namespace: .metadata.namespace, name: .metadata.name, roleRef, subjects}'
+}
+bindings_are_kept() {
+    bindings >"$work/bindings"
+    grep -q 'kubeadm:cluster-admins' "$work/bindings"
+}
+bindings_are_kubeadm_s() { diff <(bindings) "$work/bindings"; }
 kubeadm_joins_our_cluster() {
     install_by_hand w-2
     kubeadm_join w-2
@@ -67,11 +91,14 @@ our_join_adds_a_worker() {
 
 if subtest "three bare hosts boot" hosts_up 2 && subtest "two of them become a cluster" two_of_three_hosts; then
     subtest "a node's programs are packed" pack_a_node w-1 || true
+    subtest "tokens are as kubeadm makes them" tokens_are_kubeadm_s || true
+    subtest "it is noted who may do what" bindings_are_kept || true
     subtest "the third host joins with kubeadm's printed command" kubeadm_joins_our_cluster || true
     subtest "apply takes the joined node into the file" joined_node_is_taken_into_the_file || true
     subtest "kubeadm reset of a node is seen" kubeadm_reset_of_a_node || true
     subtest "apply brings the node back" our_tools_go_on || true
     subtest "kubeadm makes a cluster on hosts that Slipway reset" kubeadm_makes_a_cluster || true
+    subtest "who may do what is as kubeadm has it" bindings_are_kubeadm_s || true
     subtest "our join adds a worker to kubeadm's cluster" our_join_adds_a_worker || true
     subtest "nothing left the lab" nothing_escaped || true
 fi
