@@ -166,7 +166,8 @@ manifests_are_kubeadm_s() {
     on cp-1 cp -a /etc/kubernetes/manifests /root/manifests
     on cp-1 kubeadm init phase control-plane all --config /root/kubeadm.yaml
     for name in kube-apiserver kube-controller-manager kube-scheduler; do
-        diff <(kubectl create --dry-run=client -o json -f /etc/kubernetes/manifests/$name.yaml | jq -S .) \
+        # kubeadm writes an empty status, too.
+        diff <(kubectl create --dry-run=client -o json -f /etc/kubernetes/manifests/$name.yaml | jq -S 'del(.status)') \
             <(kubectl create --dry-run=client -o json -f /root/manifests/$name.yaml | jq -S .)
     done
     on cp-1 rm -r /root/manifests /root/kubeadm.yaml
