@@ -14,10 +14,11 @@ use crate::{AgentError, command, files};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long the kubelet has to stop what has no manifest any more. One that was started since
-/// its API server last answered stops nothing: after an outage of all control-plane hosts that
-/// is every kubelet. Source: `deletePod` in `pkg/kubelet/kubelet.go`.
-const KUBELET_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the kubelet has to stop what has no manifest any more: twice the grace period of
+/// static Pods, which an API server uses up. One that was started since its API server last
+/// answered stops nothing: after an outage of all control-plane hosts that is every kubelet.
+/// Source: `deletePod` in `pkg/kubelet/kubelet.go`.
+const KUBELET_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a container has to end.
 const GRACE: Duration = Duration::from_secs(30);
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use slipway_api::{CertificateSummary, Facts, HostName, HostSpec, Outcome, Plan};
+use slipway_api::{Facts, HostName, HostSpec, Outcome, Plan, PlannedStep, Step};
 use slipway_bundle::NoBlobs;
 use slipway_engine::{Fleet, Survey, gather_facts};
 use slipway_planner::{Renewal, Scope, plan_renewal};
@@ -69,19 +69,14 @@ async fn renew(
     let state = command
         .run(fleet, &survey.plan, &NoBlobs::default())
         .await?;
-    if state.outcome == Some(Outcome::Succeeded) && output == Output::Text {
-        let is_admin = |it: &CertificateSummary| it.name == "admin.conf";
-        let mut seen = survey.facts.hosts.keys();
-        let has_admin = seen.any(|name| {
-            let facts = survey.facts.host(name);
-            facts.is_some_and(|facts| facts.existing.certificates.iter().any(is_admin))
-        });
-        if has_admin && renewal.includes("admin.conf") {
-            noteln!(
-                "Copies of admin.conf elsewhere hold the old certificate: `{}` brings the new one.",
-                cluster.command("kubeconfig", &args.cluster)
-            );
-        }
+    let is_admin =
+        |it: &PlannedStep| matches!(&it.step, Step::EnsureKubeconfig(step) if step.name == "admin");
+    let has_new_admin = survey.plan.steps.iter().any(is_admin);
+    if state.outcome == Some(Outcome::Succeeded) && has_new_admin && output == Output::Text {
+        noteln!(
+            "Copies of admin.conf elsewhere hold the old certificate: `{}` brings the new one.",
+            cluster.command("kubeconfig", &args.cluster)
+        );
     }
     Ok(exit_code_of(&state))
 }
