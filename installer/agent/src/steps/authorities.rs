@@ -10,6 +10,7 @@ use slipway_pki::{CertificateAuthority, CertificateName};
 use zeroize::Zeroizing;
 
 use super::certificates::{PUBLIC, SECRET};
+use super::etcd_manifest::lines_with;
 use super::needed;
 use crate::context::Context;
 use crate::server::under;
@@ -81,11 +82,8 @@ pub(crate) fn read_recovery_files(root: &Path) -> Result<BTreeMap<String, Secret
     let manifest = format!("{}/kube-apiserver.yaml", paths::MANIFESTS_DIR);
     let manifest = files::read_text(&under(root, &manifest))?.unwrap_or_default();
     // Inside the Pod it may lie elsewhere; then it is not found, and not believed to be there.
-    let mut flags = manifest.lines().filter_map(|line| {
-        let item = line.trim().strip_prefix("- ")?;
-        item.strip_prefix(ENCRYPTION_FLAG).map(str::to_owned)
-    });
-    wanted.extend(flags.next_back());
+    let path = lines_with(&manifest, ENCRYPTION_FLAG).last();
+    wanted.extend(path.map(str::to_owned));
     let mut found = BTreeMap::new();
     for path in wanted {
         if let Some(text) = files::read_text(&under(root, &path))? {

@@ -21,7 +21,11 @@ pub(crate) fn data_dir(manifest: &str) -> Option<&str> {
     lines_with(manifest, DATA_DIR).last()
 }
 
-fn lines_with<'a>(manifest: &'a str, flag: &'static str) -> impl Iterator<Item = &'a str> {
+/// Returns the values that a manifest's command gives a flag, `--name=` with it.
+pub(super) fn lines_with<'a>(
+    manifest: &'a str,
+    flag: &'static str,
+) -> impl Iterator<Item = &'a str> {
     let item = move |line: &'a str| line.trim().strip_prefix("- ")?.strip_prefix(flag);
     manifest.lines().filter_map(item)
 }
