@@ -19,8 +19,8 @@ trap 'rm -f "$RESULTS" "$STAGES"' EXIT
 
 # What each mode runs. A name with a version runs the story before it on that
 # version; everything else is a script of its own name.
-quick="unit programs cli preflight cluster-up high-availability"
-all="unit programs-full cli preflight many-hosts cluster-up high-availability cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together kubeadm-control-plane clean-reset local-mode file external-ca certs etcd quorum-loss etcd-restore external-etcd membership etcd-faults"
+quick="unit programs cli preflight cluster-up high-availability upgrade"
+all="unit programs-full cli preflight many-hosts cluster-up high-availability upgrade cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together kubeadm-control-plane clean-reset local-mode file external-ca certs etcd quorum-loss etcd-restore external-etcd membership etcd-faults upgrade-adopted"
 
 case $mode in
     test) groups=$quick ;;
@@ -82,6 +82,7 @@ run_group() {
         many-hosts)
             bundle_of 1.36.3 && stage many-hosts tests/many-hosts.sh target/release/slipway "$SLIPWAY_CACHE/bundles/slipway-1.36.3.bundle"
             ;;
+        upgrade | upgrade-adopted) bundle_of 1.35.4 && bundle_of 1.36.3 && stage "$group" scenario 1.36.3 "$group" ;;
         *-1.*)
             version=${group##*-}
             bundle_of "$version" && stage "$group" scenario "$version" "${group%-*}"

@@ -23,6 +23,7 @@ use crate::lock::HostLock;
 use crate::probes::{OpenListeners, run_probes};
 use crate::server::under;
 use crate::tidy::tidy;
+use crate::user_certificate::sign_user;
 use crate::{AgentError, certificate_upload, cluster, steps, stored_cluster, tokens};
 
 /// How long a run waits for the lock of one that was cut off and finishes its step.
@@ -78,6 +79,29 @@ impl Dispatcher {
             Request::GatherClusterFacts => {
                 let facts = cluster::gather_cluster_facts(&self.root).await?;
                 Ok(Reply::ClusterFacts { facts })
+            }
+            Request::SignUser(request) => {
+                let signed = sign_user(&request, &self.root)?;
+                Ok(Reply::UserCertificate(signed))
+            }
+            Request::ReadFoundCluster => {
+                if !under(&self.root, paths::ADMIN_CONF).exists() {
+                    return Ok(Reply::FoundCluster { found: None });
+                }
+                let context = self.quiet_context();
+                let client = steps::client(&context, paths::ADMIN_CONF).await?;
+                let found = client.found_cluster().await;
+                let found = found.map_err(steps::failed("read the cluster".to_owned()))?;
+                Ok(Reply::FoundCluster {
+                    found: found.map(Box::new),
+                })
+            }
+            Request::GatherUpgradeFacts => {
+                let context = self.quiet_context();
+                let client = steps::client(&context, paths::ADMIN_CONF).await?;
+                let facts = client.upgrade_facts().await;
+                let facts = facts.map_err(steps::failed("look at pods and budgets".to_owned()))?;
+                Ok(Reply::UpgradeFacts(Box::new(facts)))
             }
             Request::GatherEtcdFacts => {
                 let facts = gather_etcd_facts(&self.root).await?;
@@ -364,6 +388,7 @@ mod tests {
             condition: slipway_api::step::Condition::ApiServerReady,
             timeout_seconds: 3600,
             awaited: None,
+            fails_fast: false,
         });
         let host = "cp-1".parse().unwrap();
         let wait = Request::RunStep {

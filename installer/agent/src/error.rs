@@ -96,6 +96,16 @@ pub enum AgentError {
         /// What to look at.
         help: String,
     },
+    /// A component does not come up, and waiting longer would not help.
+    #[error("{component} does not come up: {because}")]
+    DoesNotComeUp {
+        /// The component.
+        component: String,
+        /// What is known of it.
+        because: String,
+        /// The log that explains it.
+        log_tail: Vec<String>,
+    },
     /// Whoever waited for a condition is gone.
     #[error("nobody waits any more until {condition}: the connection has ended")]
     Abandoned {
@@ -153,7 +163,7 @@ impl AgentError {
     pub fn failure(&self) -> Failure {
         let mut failure = Failure::of(self);
         failure.help = self.help();
-        if let Self::TimedOut { log_tail, .. } = self {
+        if let Self::TimedOut { log_tail, .. } | Self::DoesNotComeUp { log_tail, .. } = self {
             failure.log_tail.clone_from(log_tail);
         }
         failure

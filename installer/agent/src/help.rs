@@ -40,6 +40,9 @@ impl AgentError {
                 "something else on the host may change it back, such as configuration management; `slipway logs` shows what the step did"
                     .to_owned(),
             ),
+            Self::DoesNotComeUp { .. } => Some(format!(
+                "mend what its log or the message names, {AGAIN}"
+            )),
             Self::TimedOut { help, .. } | Self::Blocked { help, .. } => Some(help.clone()),
             Self::Locked { .. } | Self::BadRequest(_) => None,
         }

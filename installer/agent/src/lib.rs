@@ -31,6 +31,7 @@ mod steps;
 mod stored_cluster;
 mod tidy;
 mod tokens;
+mod user_certificate;
 
 pub use certificate_requests::write_certificate_requests;
 pub use error::AgentError;

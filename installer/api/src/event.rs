@@ -59,6 +59,13 @@ pub enum Event {
     },
     /// A host is out of reach from now on: none of its other steps begins.
     HostLost(LeftOut),
+    /// A step has failed whose host comes back to what it was before: by these steps.
+    WayBackStarted {
+        /// The host.
+        host: HostName,
+        /// The steps.
+        steps: Vec<StepSummary>,
+    },
     /// Before a step acts.
     StepStarted {
         /// The step.

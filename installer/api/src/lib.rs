@@ -10,6 +10,7 @@ mod facts;
 mod failure;
 mod file_content;
 mod finding;
+mod found_cluster;
 mod image_reference;
 mod joining;
 mod kubernetes_version;
@@ -26,6 +27,9 @@ mod sha256_digest;
 mod spec;
 pub mod step;
 mod text_form;
+mod upgrade_facts;
+mod user_certificate;
+mod way_back;
 
 pub use architecture::{Architecture, UnknownArchitecture};
 pub use balancer::{BackendHealth, BalancerBackend, BalancerSeeds, BalancerState};
@@ -45,6 +49,7 @@ pub use facts::{
 pub use failure::Failure;
 pub use file_content::FileContent;
 pub use finding::{Finding, Severity};
+pub use found_cluster::{FoundCluster, FoundNode};
 pub use image_reference::{ImageReference, InvalidImageReference};
 pub use joining::{CLUSTER_NAME_ANNOTATION, DiscoveredCluster, Discovery};
 pub use kubernetes_version::{InvalidVersion, KubernetesVersion};
@@ -71,3 +76,6 @@ pub use spec::{
     SshDefaults, Subnets, Taint, TaintEffect, Timeouts, print_cluster, print_defaults,
 };
 pub use step::{PublicFile, Step};
+pub use upgrade_facts::{BlockingBudget, DeprecatedApi, UpgradeFacts};
+pub use user_certificate::UserCertificate;
+pub use way_back::WayBack;

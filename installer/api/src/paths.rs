@@ -105,6 +105,8 @@ pub const RUN_STATE_DIR: &str = "/run/slipway";
 pub const START_DIR: &str = "/run/slipway/started";
 /// Which files of the user's Slipway brought onto this host.
 pub const PLACED_FILES: &str = "/var/lib/slipway/placed.json";
+/// Files as they were before an upgrade that goes on; they hold keys.
+pub const KEPT_DIR: &str = "/var/lib/slipway/kept";
 /// What was on this host before Slipway came.
 pub const BEFORE_DIR: &str = "/var/lib/slipway/before";
 /// Says that Slipway installed the container runtime, and so may remove it.

@@ -12,6 +12,10 @@ pub enum Phase {
     RemoveNode,
     /// Take Kubernetes off the host.
     CleanupNode,
+    /// Bring what an upgrade needs, and keep what it changes (Slipway's).
+    PrepareUpgrade,
+    /// Move the pods of a node elsewhere for a while (Slipway's).
+    DrainNode,
     /// Kernel modules, sysctls, runtime and binaries (Slipway's).
     Install,
     /// Import images (Slipway's).
@@ -40,13 +44,17 @@ pub enum Phase {
     Addon,
     /// Label and taint a worker node, wait until it is Ready (Slipway's).
     NodeReady,
+    /// Put a node back to what it was before a change that failed (Slipway's).
+    PutBack,
 }
 
 impl Phase {
     /// All phases, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::RemoveNode,
         Self::CleanupNode,
+        Self::PrepareUpgrade,
+        Self::DrainNode,
         Self::Install,
         Self::Images,
         Self::Certs,
@@ -61,6 +69,7 @@ impl Phase {
         Self::BootstrapToken,
         Self::Addon,
         Self::NodeReady,
+        Self::PutBack,
     ];
 
     /// Returns the phase's name.
@@ -68,6 +77,8 @@ impl Phase {
         match self {
             Self::RemoveNode => "remove-node",
             Self::CleanupNode => "cleanup-node",
+            Self::PrepareUpgrade => "prepare-upgrade",
+            Self::DrainNode => "drain-node",
             Self::Install => "install",
             Self::Images => "images",
             Self::Certs => "certs",
@@ -82,6 +93,7 @@ impl Phase {
             Self::BootstrapToken => "bootstrap-token",
             Self::Addon => "addon",
             Self::NodeReady => "node-ready",
+            Self::PutBack => "put-back",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, LeftOut, Phase, Step};
+use crate::{HostName, LeftOut, Phase, Step, WayBack};
 
 /// Names a step within a plan: `cp-1/etcd/write /etc/kubernetes/manifests/etcd.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct PlannedStep {
     /// Steps after whose change this one runs again, though its own check is content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reruns_after: Vec<StepId>,
+    /// Steps without which this one is not needed: it goes unless one of them stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only_with: Vec<StepId>,
     /// Why it is in the plan.
     pub because: String,
 }
@@ -63,6 +66,9 @@ pub struct Plan {
     /// Hosts that were asked for and could not be reached: the plan goes on without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// How hosts come back to what they were when some of the steps fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ways_back: Vec<WayBack>,
 }
 
 /// What a host's agent says of one step before anything is done.
@@ -117,11 +123,16 @@ impl Plan {
             kept.insert(step.id.clone());
             steps.push(step);
         }
-        Self {
+        let left = Self {
             cluster: self.cluster,
             steps,
             left_out: self.left_out,
-        }
+            ways_back: self.ways_back,
+        };
+        left.without(|step| {
+            let mut reasons = step.only_with.iter();
+            !step.only_with.is_empty() && !reasons.any(|id| kept.contains(id))
+        })
     }
 
     /// Returns whether somebody who agreed to `other` has agreed to this plan:
@@ -161,10 +172,17 @@ impl Plan {
             step.reruns_after.retain(|id| !inherited.contains_key(id));
             steps.push(step);
         }
+        let kept: BTreeSet<&StepId> = steps.iter().map(|step| &step.id).collect();
+        let mut ways_back = self.ways_back;
+        for way in &mut ways_back {
+            way.guards.retain(|id| kept.contains(id));
+        }
+        ways_back.retain(|way| !way.guards.is_empty());
         Self {
             cluster: self.cluster,
             steps,
             left_out: self.left_out,
+            ways_back,
         }
     }
 
@@ -200,6 +218,7 @@ mod tests {
             step,
             needs: needs.iter().map(|step| step.id.clone()).collect(),
             reruns_after: Vec::new(),
+            only_with: Vec::new(),
             because: String::new(),
         }
     }
@@ -208,7 +227,7 @@ mod tests {
         Plan {
             cluster: "c".into(),
             steps,
-            left_out: Vec::new(),
+            ..Plan::default()
         }
     }
 
@@ -264,5 +283,33 @@ mod tests {
         assert_eq!(left.steps.len(), 3);
         assert_eq!(left.steps[2].needs, std::slice::from_ref(&second.id));
         assert_eq!(left.steps[2].reruns_after, [second.id]);
+    }
+
+    #[test]
+    fn what_is_needed_only_with_others_goes_with_them_and_so_does_the_way_back() {
+        let first = step("first", &[]);
+        let mut drain = step("drain", &[&first]);
+        let change = step("change", &[&drain]);
+        drain.only_with = vec![change.id.clone()];
+        let last = step("last", &[&change]);
+        let mut plan = plan_of(vec![
+            first.clone(),
+            drain.clone(),
+            change.clone(),
+            last.clone(),
+        ]);
+        plan.ways_back = vec![WayBack {
+            host: first.host.clone(),
+            guards: vec![drain.id.clone(), change.id.clone()],
+            steps: vec![step("back", &[])],
+        }];
+        let all = plan.clone().without_satisfied(&BTreeMap::new());
+        assert_eq!(all, plan, "no check is content");
+        let checks = [(change.id, Check::Satisfied)];
+        let left = plan.without_satisfied(&checks.into());
+        let ids: Vec<&StepId> = left.steps.iter().map(|step| &step.id).collect();
+        assert_eq!(ids, [&first.id, &last.id]);
+        assert_eq!(left.steps[1].needs, [first.id.clone()]);
+        assert!(left.ways_back.is_empty());
     }
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Arrival, Blob, Check, ClusterFacts, DiscoveredCluster, Discovery, Entry, EtcdFacts,
-    EtcdSnapshotKept, Event, Failure, FileContent, HostFacts, HostName, KubernetesVersion,
-    ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId, SecretText, Sha256Digest,
-    Step, StepId,
+    EtcdSnapshotKept, Event, Failure, FileContent, FoundCluster, HostFacts, HostName,
+    KubernetesVersion, ListenerState, Probe, ProbeListener, ProbeOutcome, PublicFile, RunId,
+    SecretText, Sha256Digest, Step, StepId, UpgradeFacts, UserCertificate,
 };
 
 /// The protocol's number. Both ends are the same build, so it never has to differ.
@@ -57,6 +57,19 @@ pub struct ToAgent {
     pub request: Request,
 }
 
+/// What a user's certificate is to say, and the request that its holder made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRequest {
+    /// The user's name.
+    pub name: String,
+    /// The groups it belongs to.
+    pub organizations: Vec<String>,
+    /// For how long it is valid, in seconds.
+    pub validity_seconds: u64,
+    /// The request, PEM.
+    pub request_pem: String,
+}
+
 /// What is asked of an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
@@ -69,6 +82,14 @@ pub enum Request {
     /// How etcd's members are, seen from this control-plane host. Answered with
     /// [`Reply::EtcdFacts`].
     GatherEtcdFacts,
+    /// Signs a user's certificate. Answered with [`Reply::UserCertificate`].
+    SignUser(UserRequest),
+    /// The cluster as it describes itself, whoever made it. Answered with
+    /// [`Reply::FoundCluster`].
+    ReadFoundCluster,
+    /// What an upgrade meets in the cluster, seen from this control-plane host. Answered with
+    /// [`Reply::UpgradeFacts`].
+    GatherUpgradeFacts,
     /// Takes a snapshot of this host's etcd into a folder here, and deletes the oldest that
     /// are too many. Answered with [`Reply::SnapshotKept`].
     KeepEtcdSnapshot {
@@ -313,6 +334,15 @@ pub enum Reply {
     },
     /// How etcd's members are.
     EtcdFacts(Box<EtcdFacts>),
+    /// A user's certificate.
+    UserCertificate(UserCertificate),
+    /// The cluster as it describes itself.
+    FoundCluster {
+        /// It; none where this host has no cluster that kubeadm or Slipway made.
+        found: Option<Box<FoundCluster>>,
+    },
+    /// What an upgrade meets.
+    UpgradeFacts(Box<UpgradeFacts>),
     /// A snapshot lies on the host.
     SnapshotKept(EtcdSnapshotKept),
     /// What the checks say.
@@ -430,6 +460,9 @@ impl std::fmt::Debug for Reply {
             Self::Facts(_) => "Facts",
             Self::ClusterFacts { .. } => "ClusterFacts",
             Self::EtcdFacts(_) => "EtcdFacts",
+            Self::UserCertificate(_) => "UserCertificate",
+            Self::FoundCluster { .. } => "FoundCluster",
+            Self::UpgradeFacts(_) => "UpgradeFacts",
             Self::SnapshotKept(_) => "SnapshotKept",
             Self::Checks { .. } => "Checks",
             Self::MissingBlobs { .. } => "MissingBlobs",

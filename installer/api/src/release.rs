@@ -51,7 +51,18 @@ impl Release {
     /// Returns the newest version that this build was tested with: what is
     /// installed where nobody names one.
     pub fn newest_tested() -> KubernetesVersion {
-        KubernetesVersion::new(36, 3)
+        Self::tested(*SUPPORTED_MINORS.end())
+    }
+
+    /// Returns the version of `minor` that this build was tested with; of a minor that it does
+    /// not install, the first.
+    pub fn tested(minor: u64) -> KubernetesVersion {
+        let patch = match minor {
+            34 | 35 => 4,
+            36 => 3,
+            _other => 0,
+        };
+        KubernetesVersion::new(minor, patch)
     }
 
     /// Returns the facts of `version`.

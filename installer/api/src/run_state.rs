@@ -89,15 +89,9 @@ impl RunState {
                 self.cluster.clone_from(cluster);
                 self.command.clone_from(command);
                 self.started_at = Some(entry.at);
-                self.steps = steps
-                    .iter()
-                    .map(|summary| StepState {
-                        summary: summary.clone(),
-                        progress: Progress::Waiting,
-                        log: Vec::new(),
-                    })
-                    .collect();
+                self.steps = steps.iter().map(waiting).collect();
             }
+            Event::WayBackStarted { steps, .. } => self.steps.extend(steps.iter().map(waiting)),
             Event::HostLost(lost) => self.left_out.push(lost.clone()),
             Event::StepStarted { step } => self.set(step, |_| Progress::Running {
                 since: entry.at,
@@ -163,6 +157,14 @@ impl RunState {
         if let Some(state) = self.step_mut(id) {
             state.progress = next(&state.progress);
         }
+    }
+}
+
+fn waiting(summary: &StepSummary) -> StepState {
+    StepState {
+        summary: summary.clone(),
+        progress: Progress::Waiting,
+        log: Vec::new(),
     }
 }
 

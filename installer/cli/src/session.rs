@@ -159,6 +159,20 @@ pub(crate) fn newest_in_bundle(path: &Path) -> Result<Option<KubernetesVersion>,
     Ok(bundle.manifest().kubernetes_versions.iter().max().cloned())
 }
 
+/// Returns the versions in the bundle that is named on the command line or in the file; none
+/// where binaries and images come from elsewhere.
+pub(crate) fn versions_in_bundle(
+    spec: &ClusterSpec,
+    args: &SourceArgs,
+) -> Result<Option<Vec<KubernetesVersion>>, CliError> {
+    let from_file = spec.bundle.as_ref().filter(|_| args.source.is_none());
+    let Some(path) = args.bundle.as_ref().or(from_file) else {
+        return Ok(None);
+    };
+    let bundle = Bundle::open(path).map_err(bundle_error)?;
+    Ok(Some(bundle.manifest().kubernetes_versions.clone()))
+}
+
 /// Returns how downloads are made: names resolved without the C library.
 pub(crate) fn fetch_options(ca_file: Option<PathBuf>) -> FetchOptions {
     let resolver: slipway_bundle::NameResolver = Arc::new(|name: String| {

@@ -13,6 +13,7 @@ mod run_journal;
 mod run_notes;
 mod run_plan;
 mod run_step;
+mod schedule;
 mod step_error;
 mod survey;
 mod tidy;

@@ -61,6 +61,7 @@ impl RunJournal {
             Event::StepProgress { .. } | Event::StepLog { .. } => false,
             Event::RunStarted { .. }
             | Event::HostLost(_)
+            | Event::WayBackStarted { .. }
             | Event::StepStarted { .. }
             | Event::StepFinished { .. }
             | Event::StepFailed { .. }

@@ -1,26 +1,19 @@
 //! Runs a plan: every step as soon as what it needs is done, hosts in parallel.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use jiff::Timestamp;
 use slipway_api::protocol::StepEvent;
-use slipway_api::{
-    Entry, Event, HostName, LeftOut, Outcome, Plan, PlannedStep, RunId, RunState, StepId,
-    StepSummary,
-};
+use slipway_api::{Entry, Event, Outcome, Plan, PlannedStep, RunId, RunState, StepId, StepSummary};
 use slipway_bundle::BlobStore;
 use tokio::sync::{mpsc, watch};
 
 use crate::blob_delivery::BlobDelivery;
 use crate::run_notes::RunNotes;
 use crate::run_step::{Hosts, hosts_of, run_step};
-use crate::step_error::StepError;
+use crate::schedule::Schedule;
 use crate::{EngineError, Fleet};
-
-/// How many steps run on one host at a time.
-const STEPS_PER_HOST: usize = 6;
 
 /// What is to be run, and how.
 pub struct RunRequest<'a> {
@@ -38,7 +31,7 @@ pub struct RunRequest<'a> {
 
 /// Runs a plan and returns the state it ended in. Steps whose needs failed are
 /// never started, nor are those that need a host which was lost on the way; all
-/// others go on.
+/// others go on. Where a step fails that a way back guards, its host is put back.
 ///
 /// `on_entry` gets every journal entry in order, before the step it announces acts.
 ///
@@ -95,23 +88,27 @@ async fn run_steps(
     }
     loop {
         let stopped = *stop.borrow();
-        if !stopped {
-            for planned in schedule.startable() {
-                recorder.record(Event::StepStarted {
-                    step: planned.id.clone(),
-                });
-                let events = events.clone();
-                let notes = &notes;
-                running.push(async move {
-                    let on_event = |event| {
-                        let _ = events.send((planned.id.clone(), event));
-                    };
-                    (
-                        planned,
-                        run_step(&request.run, planned, hosts, delivery, notes, &on_event).await,
-                    )
-                });
-            }
+        for way in schedule.due_ways_back() {
+            recorder.record(Event::WayBackStarted {
+                host: way.host.clone(),
+                steps: way.steps.iter().map(summary).collect(),
+            });
+        }
+        for planned in schedule.startable(stopped) {
+            recorder.record(Event::StepStarted {
+                step: planned.id.clone(),
+            });
+            let events = events.clone();
+            let notes = &notes;
+            running.push(async move {
+                let on_event = |event| {
+                    let _ = events.send((planned.id.clone(), event));
+                };
+                (
+                    planned,
+                    run_step(&request.run, planned, hosts, delivery, notes, &on_event).await,
+                )
+            });
         }
         if running.is_empty() {
             break;
@@ -132,82 +129,7 @@ async fn run_steps(
             Ok(()) = stop.changed(), if !stopped => {}
         }
     }
-    if schedule.failed {
-        Outcome::Failed
-    } else if schedule.waiting.is_empty() {
-        Outcome::Succeeded
-    } else {
-        Outcome::Interrupted
-    }
-}
-
-/// Which steps are waiting, running and done.
-struct Schedule<'a> {
-    waiting: Vec<&'a PlannedStep>,
-    done: BTreeSet<&'a StepId>,
-    busy: BTreeMap<&'a HostName, usize>,
-    lost: BTreeSet<HostName>,
-    failed: bool,
-}
-
-impl<'a> Schedule<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        Self {
-            waiting: plan.steps.iter().collect(),
-            done: BTreeSet::new(),
-            busy: BTreeMap::new(),
-            lost: BTreeSet::new(),
-            failed: false,
-        }
-    }
-
-    /// Takes out the steps that can start now.
-    fn startable(&mut self) -> Vec<&'a PlannedStep> {
-        let Self {
-            waiting,
-            done,
-            busy,
-            lost,
-            ..
-        } = self;
-        let mut found = Vec::new();
-        waiting.retain(|&planned| {
-            let is_free = busy.get(&planned.host).copied().unwrap_or(0) < STEPS_PER_HOST;
-            let starts = is_free
-                && planned.needs.iter().all(|id| done.contains(id))
-                && hosts_of(planned).all(|host| !lost.contains(host));
-            if starts {
-                *busy.entry(&planned.host).or_default() += 1;
-                found.push(planned);
-            }
-            !starts
-        });
-        found
-    }
-
-    /// Takes in how a step ended and returns what is to be told about it.
-    fn finish(&mut self, planned: &'a PlannedStep, result: Result<bool, StepError>) -> Vec<Event> {
-        if let Some(count) = self.busy.get_mut(&planned.host) {
-            *count -= 1;
-        }
-        let step = planned.id.clone();
-        match result {
-            Ok(changed) => {
-                self.done.insert(&planned.id);
-                vec![Event::StepFinished { step, changed }]
-            }
-            Err(StepError { failure, lost }) => {
-                self.failed = true;
-                let newly_lost = lost.filter(|host| self.lost.insert(host.clone()));
-                let lost = newly_lost.map(|host| {
-                    let failure = failure.clone();
-                    Event::HostLost(LeftOut { host, failure })
-                });
-                let failed = Event::StepFailed { step, failure };
-                std::iter::once(failed).chain(lost).collect()
-            }
-        }
-    }
+    schedule.outcome()
 }
 
 /// Folds events into the run's state and hands them on.
@@ -253,7 +175,9 @@ pub(crate) fn summary(planned: &PlannedStep) -> StepSummary {
 
 /// Returns the hosts that the plan's steps run on or take something from.
 fn connected_hosts(fleet: &Fleet, plan: &Plan) -> Result<Hosts, EngineError> {
-    let connected = plan.steps.iter().flat_map(hosts_of).map(|name| {
+    let back = plan.ways_back.iter().flat_map(|way| &way.steps);
+    let steps = plan.steps.iter().chain(back);
+    let connected = steps.flat_map(hosts_of).map(|name| {
         let host = fleet.host(name).ok_or_else(|| {
             let failures = fleet.unreachable().into_iter();
             EngineError::Unreachable(failures.filter(|it| it.host == *name).collect())

@@ -247,6 +247,7 @@ pub(crate) fn add_addon_waits(builder: &mut PlanBuilder, input: &HostInput<'_>, 
             condition,
             timeout_seconds: COMPONENT_TIMEOUT,
             awaited: None,
+            fails_fast: false,
         });
         builder.add(&input.host.name, Phase::Addon, step, needs);
     }

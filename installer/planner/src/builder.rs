@@ -37,6 +37,7 @@ impl PlanBuilder {
             step,
             needs: all,
             reruns_after: after.to_vec(),
+            only_with: Vec::new(),
             because: "it is part of the cluster".to_owned(),
         });
         id
@@ -68,6 +69,7 @@ impl PlanBuilder {
             cluster: cluster.to_owned(),
             steps: self.steps,
             left_out,
+            ways_back: Vec::new(),
         }
     }
 }

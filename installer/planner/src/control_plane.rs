@@ -121,6 +121,7 @@ pub(crate) fn wait_for(input: &HostInput<'_>, condition: Condition) -> Step {
         condition,
         timeout_seconds: u64::from(startup_timeout(input.spec)),
         awaited: None,
+        fails_fast: false,
     })
 }
 

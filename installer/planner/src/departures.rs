@@ -118,6 +118,7 @@ impl Departing<'_> {
             node_name: host.node_name().to_owned(),
             timeout_seconds: self.removal.drain_timeout_seconds,
             delete_empty_dir_data: self.removal.delete_empty_dir_data,
+            comes_back: false,
         });
         let speaker = &self.speaker.name;
         self.builder.add(speaker, Phase::RemoveNode, drain, needs)

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use slipway_api::{
-    BundleManifest, CertificateSummary, ClusterSpec, Facts, HostFacts, HostName, HostSpec, LeftOut,
-    Plan, Release, Role, StepId,
+    BundleManifest, CertificateSummary, ClusterSpec, Facts, HostFacts, HostName, HostSpec,
+    KubernetesVersion, LeftOut, Plan, Release, Role, StepId,
 };
 
 use crate::PlanError;
@@ -71,15 +71,17 @@ impl<'a> HostInput<'a> {
     /// Returns the bundle with binaries and images; none where what is installed stays.
     pub fn bundle(&self) -> Option<&'a BundleManifest> {
         match self.supply {
-            Supply::Bundle(manifest) => Some(manifest),
+            Supply::Bundle(manifest) | Supply::Upgrade { manifest, .. } => Some(manifest),
             Supply::Certificates(_) => None,
         }
     }
 
     /// Returns the serial number of the certificate of this name, where it is to be renewed.
     pub fn replaced(&self, name: &str) -> Option<String> {
-        let Supply::Certificates(renewal) = self.supply else {
-            return None;
+        let renewal = match self.supply {
+            Supply::Certificates(renewal) => renewal,
+            Supply::Upgrade { renews: true, .. } if !self.has_target_kubelet() => &Renewal::All,
+            Supply::Bundle(_) | Supply::Upgrade { .. } => return None,
         };
         let is_forced = match renewal {
             Renewal::All => name != CertificateSummary::KUBELET_CLIENT,
@@ -88,6 +90,14 @@ impl<'a> HostInput<'a> {
         let mut all = self.facts.existing.certificates.iter();
         let found = all.find(|it| is_forced && it.name == name)?;
         Some(found.serial_number.clone())
+    }
+
+    /// Returns whether the kubelet that is installed is the one to be: it changes last, so an
+    /// upgrade of this node has come through then.
+    fn has_target_kubelet(&self) -> bool {
+        let installed = self.facts.kubelet.as_ref();
+        let version = installed.and_then(|it| it.version.as_deref()?.parse().ok());
+        version.is_some_and(|it: KubernetesVersion| it == self.spec.kubernetes_version)
     }
 
     /// Returns the cluster's images.

@@ -38,6 +38,7 @@ pub fn plan_here(
             step,
             needs: vec![plan.steps[marker].id.clone()],
             reruns_after: Vec::new(),
+            only_with: Vec::new(),
             because: "it is part of the cluster".to_owned(),
         };
         // Nothing may be made before the settings it is made from are kept.

@@ -192,6 +192,7 @@ fn add_joining(
             condition,
             timeout_seconds,
             awaited: None,
+            fails_fast: false,
         })
     };
     let name = node.name.to_string();

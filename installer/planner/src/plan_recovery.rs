@@ -97,6 +97,7 @@ pub fn plan_recovery(
         condition: Condition::ApiServerReady,
         timeout_seconds,
         awaited: None,
+        fails_fast: false,
     });
     let ready = builder.add_rerun(&survivor, phase, ready, &[], &[start]);
     let done = everything(paths::RECOVERING_MARKER);

@@ -296,6 +296,7 @@ fn cleanup(spec: &ClusterSpec, host: &HostSpec, facts: &HostFacts) -> Vec<Step> 
     // for without it files that were put back would look like Slipway's.
     let last = [
         paths::RUN_STATE_DIR,
+        paths::KEPT_DIR,
         paths::PENDING_DIR,
         paths::ETCD_STATE_DIR,
         paths::CLUSTER_FILE,

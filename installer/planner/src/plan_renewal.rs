@@ -65,6 +65,7 @@ pub fn plan_renewal(
         cluster: spec.name.clone(),
         steps,
         left_out,
+        ways_back: Vec::new(),
     })
 }
 
@@ -119,6 +120,9 @@ fn is_restart(step: &Step) -> bool {
             Condition::KubeletHealthy
             | Condition::EtcdHealthy
             | Condition::ApiServerReady
+            | Condition::ControllerManagerHealthy
+            | Condition::SchedulerHealthy
+            | Condition::NodeUpgraded { .. }
             | Condition::NodeReady { .. } => true,
             Condition::NodeRegistered { .. }
             | Condition::KubeletBootstrapped { .. }

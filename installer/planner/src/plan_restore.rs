@@ -128,6 +128,7 @@ pub fn plan_restore(
             condition: Condition::ApiServerReady,
             timeout_seconds,
             awaited: None,
+            fails_fast: false,
         });
         let after = std::slice::from_ref(&start);
         ready.push(builder.add_rerun(host, Phase::WaitControlPlane, answers, &[], after));

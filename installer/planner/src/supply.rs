@@ -1,4 +1,4 @@
-//! What a plan brings to nodes: binaries and images, or new certificates alone.
+//! What a plan brings to nodes: binaries and images, new certificates, or both.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +11,14 @@ pub(crate) enum Supply<'a> {
     Bundle(&'a BundleManifest),
     /// New certificates; binaries and images stay as they are.
     Certificates(&'a Renewal),
+    /// Binaries and images of another version, and new certificates on the nodes that have
+    /// not come to it yet.
+    Upgrade {
+        /// The bundle.
+        manifest: &'a BundleManifest,
+        /// Whether certificates are renewed.
+        renews: bool,
+    },
 }
 
 /// Which certificates are renewed.

@@ -65,6 +65,7 @@ pub(crate) fn add_worker(
             condition,
             timeout_seconds: COMPONENT_TIMEOUT,
             awaited: Some(host.clone()),
+            fails_fast: false,
         })
     };
     let registered = wait(Condition::NodeRegistered { node: node.clone() });
@@ -211,6 +212,7 @@ pub(crate) fn add_kubelet_unit(
         condition: Condition::KubeletHealthy,
         timeout_seconds: input.spec.timeouts.kubelet_health_check.as_secs(),
         awaited: None,
+        fails_fast: false,
     };
     builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit])
 }

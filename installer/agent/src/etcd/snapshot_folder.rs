@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use slipway_api::EtcdSnapshotKept;
@@ -54,6 +55,18 @@ impl SnapshotFolder {
         let draft = Draft::begin(self)?;
         draft.fill(&client).await?;
         draft.keep(status.revision.unsigned_abs()).map(Some)
+    }
+
+    /// Returns how old the newest of this cluster's snapshots is, by the files' times; none
+    /// where there is none.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn newest_age(&self) -> Result<Option<Duration>, AgentError> {
+        let newest = self.snapshots()?.into_iter().next_back();
+        let modified = newest.and_then(|path| path.metadata().ok()?.modified().ok());
+        // One from the future is as old as can be: the clock was set back.
+        Ok(modified.map(|modified| modified.elapsed().unwrap_or(Duration::MAX)))
     }
 
     /// Returns this cluster's snapshots, oldest first.

@@ -131,6 +131,16 @@ impl ApiClient {
         self.health("/livez").await
     }
 
+    /// Returns without error when the component that listens on this address of its own host
+    /// says that it is healthy. Its certificate is one that it made for itself, as kubeadm's
+    /// own check takes it (`cmd/kubeadm/app/util/apiclient/wait.go`).
+    ///
+    /// # Errors
+    /// It does not answer, or checks fail, which are named.
+    pub async fn component_health(address: SocketAddr) -> Result<(), KubernetesError> {
+        Self::blind(address)?.health("/healthz").await
+    }
+
     /// Returns the API server's version, for example `v1.36.3`.
     ///
     /// # Errors
@@ -194,6 +204,15 @@ impl ApiClient {
         request: Request<Vec<u8>>,
     ) -> Result<T, KubernetesError> {
         self.call(doing, self.client.request(request)).await
+    }
+
+    /// Sends `request` and returns the answer as text.
+    pub(super) async fn send_for_text(
+        &self,
+        doing: &str,
+        request: Request<Vec<u8>>,
+    ) -> Result<String, KubernetesError> {
+        self.call(doing, self.client.request_text(request)).await
     }
 
     async fn call_within<T>(

@@ -27,6 +27,13 @@ pub enum ApiCondition {
         /// The node's name.
         node: String,
     },
+    /// The node is Ready, and a kubelet of this version says so.
+    NodeUpgraded {
+        /// The node's name.
+        node: String,
+        /// The kubelet's version, `v1.36.3`.
+        version: String,
+    },
     /// A Deployment is rolled out and has all its replicas available.
     DeploymentAvailable {
         /// The namespace.
@@ -56,6 +63,9 @@ impl fmt::Display for ApiCondition {
             Self::ApiServerReady => f.write_str("the API server is ready"),
             Self::NodeRegistered { node } => write!(f, "node {node} is registered"),
             Self::NodeReady { node } => write!(f, "node {node} is Ready"),
+            Self::NodeUpgraded { node, version } => {
+                write!(f, "node {node} is Ready with {version}")
+            }
             Self::DeploymentAvailable { namespace, name } => {
                 write!(f, "Deployment {namespace}/{name} is available")
             }
@@ -92,6 +102,18 @@ impl ApiClient {
             ApiCondition::NodeReady { node } => {
                 let found = self.node(node).await?;
                 Ok(found.map_or_else(|| node_is_missing(node), |node| observe_node(&node)))
+            }
+            ApiCondition::NodeUpgraded { node, version } => {
+                let found = self.node(node).await?;
+                Ok(found.map_or_else(
+                    || node_is_missing(node),
+                    |found| match kubelet_version(&found) {
+                        Some(is) if is != version => Observation::NotYet(format!(
+                            "the kubelet of node {node} is {is} as the API knows it"
+                        )),
+                        Some(_) | None => observe_node(&found),
+                    },
+                ))
             }
             ApiCondition::DeploymentAvailable { namespace, name } => {
                 let api = self.namespaced::<Deployment>(namespace);
@@ -170,6 +192,11 @@ fn node_is_missing(node: &str) -> Observation {
 
 fn is_missing(kind: &str, namespace: &str, name: &str) -> Observation {
     Observation::NotYet(format!("{kind} {namespace}/{name} does not exist"))
+}
+
+fn kubelet_version(node: &Node) -> Option<&str> {
+    let info = node.status.as_ref()?.node_info.as_ref()?;
+    Some(&info.kubelet_version)
 }
 
 fn observe_node(node: &Node) -> Observation {

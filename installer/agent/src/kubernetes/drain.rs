@@ -20,6 +20,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The annotation of the API objects that stand for static Pods.
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 
+/// What a drain is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain<'a> {
+    /// The node.
+    pub node: &'a str,
+    /// Whether pods with emptyDir volumes may be evicted.
+    pub delete_empty_dir_data: bool,
+    /// Whether the node comes back: then its cordon is noted on it.
+    pub comes_back: bool,
+    /// How long it may take.
+    pub bound: Duration,
+}
+
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
@@ -49,31 +62,34 @@ impl ApiClient {
     /// Cordons a node, evicts its pods and waits until they are gone.
     ///
     /// Static Pods and pods of DaemonSets stay. PodDisruptionBudgets are
-    /// respected: a blocked pod is tried again until `bound` is over, and
+    /// respected: a blocked pod is tried again until the bound is over, and
     /// `progress` hears which budget blocks it. Pods without a controller are
     /// evicted too and will not come back. On a node that is not Ready, pods
     /// that are already terminating are not waited for: no kubelet ends them.
     /// A node that does not exist counts as drained.
     ///
     /// # Errors
-    /// Pods use emptyDir volumes and `delete_empty_dir_data` is false (nothing
-    /// is evicted then), pods are left when `bound` is over, or the API server refuses.
+    /// Pods use emptyDir volumes whose data is to stay (nothing is evicted then),
+    /// pods are left when the bound is over, or the API server refuses.
     pub async fn drain(
         &self,
-        node: &str,
-        delete_empty_dir_data: bool,
-        bound: Duration,
+        drain: Drain<'_>,
         progress: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Drained, KubernetesError> {
+        let Drain { node, bound, .. } = drain;
         if self.node(node).await?.is_none() {
             return Ok(Drained::default());
         }
         let pods = self.pods_on(node).await?;
         let (to_go, stayed): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(must_go);
-        if !delete_empty_dir_data {
+        if !drain.delete_empty_dir_data {
             refuse_data_loss(node, &to_go)?;
         }
-        if self.cordon(node).await? {
+        let cordoned = match drain.comes_back {
+            true => self.cordon_for_a_while(node).await?,
+            false => self.cordon(node).await?,
+        };
+        if cordoned {
             progress(&format!("node {node} is cordoned"));
         }
         self.evict_all(node, bound, progress).await?;
@@ -188,7 +204,7 @@ impl ApiClient {
 }
 
 /// Returns whether a drain evicts the pod.
-fn must_go(pod: &Pod) -> bool {
+pub(super) fn must_go(pod: &Pod) -> bool {
     let is_mirror = pod.annotations().contains_key(MIRROR_ANNOTATION);
     let owners = pod.owner_references();
     let is_of_daemon_set = owners
@@ -225,7 +241,7 @@ fn refuse_data_loss(node: &str, pods: &[Pod]) -> Result<(), KubernetesError> {
     })
 }
 
-fn is_blocking(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
+pub(super) fn is_blocking(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
     let allowed = budget.status.as_ref().map_or(0, |s| s.disruptions_allowed);
     let selector = budget.spec.as_ref().and_then(|spec| spec.selector.clone());
     let Some(Ok(selector)) = selector.map(Selector::try_from) else {
@@ -234,7 +250,7 @@ fn is_blocking(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
     allowed <= 0 && selector.matches(pod.labels())
 }
 
-fn pod_name(pod: &Pod) -> String {
+pub(super) fn pod_name(pod: &Pod) -> String {
     format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 

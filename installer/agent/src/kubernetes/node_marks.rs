@@ -11,6 +11,8 @@ use slipway_api::{Taint, TaintEffect};
 
 use super::{ApiClient, KubernetesError};
 
+/// Says on a node that Slipway has cordoned it and will end that.
+const CORDON_ANNOTATION: &str = "slipway.dev/cordoned-for-upgrade";
 /// How often a change is tried when somebody else changes the node at the same time.
 const ATTEMPTS: usize = 5;
 
@@ -73,6 +75,51 @@ impl ApiClient {
     /// The node does not exist, or the API server refuses.
     pub async fn uncordon(&self, name: &str) -> Result<bool, KubernetesError> {
         self.set_unschedulable(name, false).await
+    }
+
+    /// Keeps new pods away from a node and notes on it that this is for a while; one that
+    /// somebody else has cordoned is left as it is. Returns whether anything is new.
+    ///
+    /// # Errors
+    /// The node does not exist, or the API server refuses.
+    pub async fn cordon_for_a_while(&self, name: &str) -> Result<bool, KubernetesError> {
+        let doing = format!("read node {name}");
+        let node = self.call(&doing, self.all::<Node>().get(name)).await?;
+        if node
+            .spec
+            .and_then(|spec| spec.unschedulable)
+            .unwrap_or(false)
+        {
+            return Ok(false);
+        }
+        let patch = json!({
+            "metadata": { "annotations": { CORDON_ANNOTATION: "true" } },
+            "spec": { "unschedulable": true },
+        });
+        self.patch_node(name, "cordon", &patch).await?;
+        Ok(true)
+    }
+
+    /// Returns whether a node's cordon is one of [`ApiClient::cordon_for_a_while`]; a node that
+    /// does not exist has none.
+    ///
+    /// # Errors
+    /// The API server does not answer or refuses.
+    pub async fn is_cordoned_by_slipway(&self, name: &str) -> Result<bool, KubernetesError> {
+        let node = self.node(name).await?;
+        Ok(node.is_some_and(|node| node.annotations().contains_key(CORDON_ANNOTATION)))
+    }
+
+    /// Ends a cordon of [`ApiClient::cordon_for_a_while`].
+    ///
+    /// # Errors
+    /// The node does not exist, or the API server refuses.
+    pub async fn end_cordon(&self, name: &str) -> Result<(), KubernetesError> {
+        let patch = json!({
+            "metadata": { "annotations": { CORDON_ANNOTATION: null } },
+            "spec": { "unschedulable": false },
+        });
+        self.patch_node(name, "uncordon", &patch).await.map(drop)
     }
 
     async fn set_unschedulable(&self, name: &str, wanted: bool) -> Result<bool, KubernetesError> {

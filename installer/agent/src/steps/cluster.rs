@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use slipway_api::step::{ApplyObjects, DeleteNode, DrainNode, MarkNode, PublishClusterInfo};
+use slipway_api::step::{
+    ApplyObjects, DeleteNode, DrainNode, MarkNode, PublishClusterInfo, UncordonNode,
+};
 use slipway_api::{Check, paths};
 
 use super::needed;
 use crate::AgentError;
 use crate::context::Context;
-use crate::kubernetes::{ApiClient, ApiCondition, FIELD_MANAGER, KubernetesError, Observation};
+use crate::kubernetes::{
+    ApiClient, ApiCondition, Drain, FIELD_MANAGER, KubernetesError, Observation,
+};
 
 /// How many differing objects a reason names.
 const NAMED_OBJECTS: usize = 3;
@@ -137,14 +141,15 @@ pub(super) async fn check_drained(
 
 pub(super) async fn apply_drain(step: &DrainNode, context: &Context) -> Result<(), AgentError> {
     let mut progress = |line: &str| context.log(line);
+    let drain = Drain {
+        node: &step.node_name,
+        delete_empty_dir_data: step.delete_empty_dir_data,
+        comes_back: step.comes_back,
+        bound: Duration::from_secs(step.timeout_seconds),
+    };
     let drained = client(context, paths::ADMIN_CONF)
         .await?
-        .drain(
-            &step.node_name,
-            step.delete_empty_dir_data,
-            Duration::from_secs(step.timeout_seconds),
-            &mut progress,
-        )
+        .drain(drain, &mut progress)
         .await
         .map_err(failed(format!("drain node {}", step.node_name)))?;
     context.log(format!(
@@ -152,6 +157,29 @@ pub(super) async fn apply_drain(step: &DrainNode, context: &Context) -> Result<(
         drained.gone, drained.stayed
     ));
     Ok(())
+}
+
+pub(super) async fn check_uncordoned(
+    step: &UncordonNode,
+    context: &Context,
+) -> Result<Check, AgentError> {
+    let is_ours = client(context, paths::ADMIN_CONF)
+        .await?
+        .is_cordoned_by_slipway(&step.node_name)
+        .await
+        .map_err(failed(format!("look at node {}", step.node_name)))?;
+    Ok(needed(is_ours.then_some("it was cordoned for an upgrade")))
+}
+
+pub(super) async fn apply_uncordon(
+    step: &UncordonNode,
+    context: &Context,
+) -> Result<(), AgentError> {
+    client(context, paths::ADMIN_CONF)
+        .await?
+        .end_cordon(&step.node_name)
+        .await
+        .map_err(failed(format!("uncordon node {}", step.node_name)))
 }
 
 pub(super) async fn check_deleted(

@@ -1,12 +1,14 @@
 //! Upkeep of etcd's members, through their clients' port.
 
-use slipway_api::step::DefragmentEtcd;
+use std::time::Duration;
+
+use slipway_api::step::{DefragmentEtcd, SnapshotEtcd};
 use slipway_api::{Check, EtcdAlarm, EtcdAlarmKind, EtcdMemberStatus};
 
 use super::needed;
 use crate::AgentError;
 use crate::context::Context;
-use crate::etcd::{EtcdClient, EtcdCredentials};
+use crate::etcd::{EtcdClient, EtcdCredentials, SnapshotFolder};
 
 /// Holes that are not worth stopping a member for, in bytes.
 const SMALL: u64 = 1 << 20;
@@ -46,6 +48,38 @@ pub(super) async fn apply_defragmented(
         context.log("alarm NOSPACE ended");
     }
     Ok(())
+}
+
+pub(super) fn check_snapshot(step: &SnapshotEtcd, context: &Context) -> Result<Check, AgentError> {
+    let fresh = Duration::from_secs(step.fresh_seconds);
+    let newest = folder_of(step, context).newest_age()?;
+    let because = match newest {
+        Some(age) if age <= fresh => None,
+        Some(age) => Some(format!("the last one is {} min old", age.as_secs() / 60)),
+        None => Some("there is none".to_owned()),
+    };
+    Ok(needed(because))
+}
+
+pub(super) async fn apply_snapshot(
+    step: &SnapshotEtcd,
+    context: &Context,
+) -> Result<(), AgentError> {
+    let kept = folder_of(step, context)
+        .take(&context.at("/"), false)
+        .await?;
+    if let Some(kept) = kept {
+        context.log(format!("{} at revision {}", kept.path, kept.revision));
+    }
+    Ok(())
+}
+
+fn folder_of(step: &SnapshotEtcd, context: &Context) -> SnapshotFolder {
+    SnapshotFolder {
+        cluster: step.cluster.clone(),
+        dir: context.at(&step.dir),
+        keep: usize::from(step.keep),
+    }
 }
 
 async fn client(step: &DefragmentEtcd, context: &Context) -> Result<EtcdClient, AgentError> {

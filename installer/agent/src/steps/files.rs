@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use slipway_api::step::{
-    EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, UnpackArchive, WriteFile,
+    EnsureDirectory, FetchFile, InstallBlob, InstallSlipway, StageBlobs, UnpackArchive, WriteFile,
 };
 use slipway_api::{ArchiveMember, Check, Sha256Digest, paths};
 
@@ -76,6 +76,13 @@ pub(super) fn apply_blob(step: &InstallBlob, context: &Context) -> Result<(), Ag
     let target = context.at(&step.path);
     let written = files::write_from(&target, EXECUTABLE, &mut reader, Some(step.blob.sha256));
     forget_damaged(written, &source)
+}
+
+pub(super) fn check_staged(step: &StageBlobs, context: &Context) -> Check {
+    let missing = step.blobs.iter().zip(&step.names);
+    let missing = missing.filter(|(blob, _)| !context.blob_path(blob).exists());
+    let names: Vec<&str> = missing.map(|(_, name)| name.as_str()).collect();
+    needed((!names.is_empty()).then(|| format!("{} not here yet", names.join(", "))))
 }
 
 /// The program that this agent runs, whatever has become of its file.

@@ -4,6 +4,7 @@ mod authorities;
 mod certificates;
 mod cgroups;
 mod cluster;
+mod component_watch;
 mod containers;
 mod endpoint;
 mod etcd;
@@ -17,6 +18,7 @@ mod files;
 mod given;
 mod held_pods;
 mod images;
+mod kept_node;
 mod kubelet_bootstrap;
 mod kubelet_certificates;
 mod links;
@@ -84,6 +86,12 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
         Step::RestoreEtcd(step) => etcd_restore::check_restored(step, context),
         Step::SetEtcdAside(step) => etcd_recovery::check_aside(step, context),
         Step::RecoverEtcd(step) => etcd_recovery::check_recovered(step, context),
+        Step::StageBlobs(step) => Ok(files::check_staged(step, context)),
+        Step::SnapshotEtcd(step) => etcd_upkeep::check_snapshot(step, context),
+        Step::KeepNode(step) => kept_node::check_kept(step, context),
+        Step::PutNodeBack(step) => kept_node::check_put_back(step, context),
+        Step::ForgetKept(_) => kept_node::check_forgotten(context),
+        Step::UncordonNode(step) => cluster::check_uncordoned(step, context).await,
         Step::DrainNode(step) => cluster::check_drained(step, context).await,
         Step::DeleteNode(step) => cluster::check_deleted(step, context).await,
         Step::StopUnit(step) => units::check_stopped(step).await,
@@ -157,6 +165,13 @@ async fn apply(step: &Step, context: &Context) -> Result<(), AgentError> {
         Step::RestoreEtcd(step) => etcd_restore::apply_restored(step, context).await,
         Step::SetEtcdAside(step) => etcd_recovery::apply_aside(step, context),
         Step::RecoverEtcd(step) => etcd_recovery::apply_recovered(step, context).await,
+        // The engine has brought them.
+        Step::StageBlobs(_) => Ok(()),
+        Step::SnapshotEtcd(step) => etcd_upkeep::apply_snapshot(step, context).await,
+        Step::KeepNode(step) => kept_node::apply_kept(step, context),
+        Step::PutNodeBack(step) => kept_node::apply_put_back(step, context),
+        Step::ForgetKept(_) => kept_node::apply_forgotten(context),
+        Step::UncordonNode(step) => cluster::apply_uncordon(step, context).await,
         Step::DrainNode(step) => cluster::apply_drain(step, context).await,
         Step::DeleteNode(step) => cluster::apply_delete(step, context).await,
         Step::StopUnit(step) => units::apply_stop(step).await,

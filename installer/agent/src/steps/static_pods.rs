@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use slipway_api::step::EnsureStaticPod;
 use slipway_api::{Check, paths};
 
+use super::component_watch::obstacle;
 use super::needed;
 use super::wait_for::component_logs;
 use crate::AgentError;
@@ -17,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a kubelet may take to see that a manifest changed: it looks every
 /// 20 s by itself (`fileCheckFrequency`), and stops the old container then.
 const MANIFEST_LIMIT: Duration = Duration::from_secs(60);
+/// How long nothing of a component may run until it is looked why.
+const SILENCE: Duration = Duration::from_secs(12);
 /// How long a component may take to end by itself: a Pod's default grace.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -61,7 +64,7 @@ pub(super) async fn apply_static_pod(
             // The kubelet replaces the whole Pod: stopping the container first
             // would start the old one again.
             let limit = deadline.min(Instant::now() + MANIFEST_LIMIT);
-            new = replacement(&client, step, &old.id, limit).await?;
+            new = replacement(&client, step, &old.id, limit, context).await?;
         }
         if new.is_none() {
             context.log(format!(
@@ -74,7 +77,7 @@ pub(super) async fn apply_static_pod(
     }
     let old_id = old.map_or_else(String::new, |old| old.id);
     if new.is_none() {
-        new = replacement(&client, step, &old_id, deadline).await?;
+        new = replacement(&client, step, &old_id, deadline, context).await?;
     }
     match new {
         Some(new) => record.save(&step.name, &new.id, context),
@@ -116,9 +119,23 @@ async fn replacement(
     step: &EnsureStaticPod,
     old: &str,
     deadline: Instant,
+    context: &Context,
 ) -> Result<Option<Container>, AgentError> {
+    let mut seen = Instant::now();
     loop {
         let running = running(client, step).await?;
+        if !running.is_empty() {
+            seen = Instant::now();
+        } else if seen.elapsed() >= SILENCE {
+            seen = Instant::now();
+            if let Some(because) = obstacle(&step.name, client, context).await {
+                return Err(AgentError::DoesNotComeUp {
+                    component: step.name.clone(),
+                    because,
+                    log_tail: component_logs(&step.socket, &[&step.name]).await,
+                });
+            }
+        }
         if running.iter().all(|container| container.id != old)
             && let Some(container) = running.into_iter().next()
         {

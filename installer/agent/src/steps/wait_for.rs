@@ -8,6 +8,7 @@ use slipway_api::{Check, paths};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::component_watch::ComponentWatch;
 use super::{cluster, etcd, kubelet_bootstrap, needed, units};
 use crate::AgentError;
 use crate::context::Context;
@@ -18,6 +19,14 @@ use crate::kubernetes::{ApiClient, ApiCondition, Observation};
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// Where the controller manager answers its health check. Source: kubeadm's constants.
+const CONTROLLER_MANAGER_PORT: u16 = 10257;
+/// Where the scheduler does.
+const SCHEDULER_PORT: u16 = 10259;
+
+/// The pause between two looks at the containers of what is waited for.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many log lines of a component a failure shows.
 const LOG_LINES: usize = 10;
@@ -34,10 +43,23 @@ pub(super) async fn check_condition(
 pub(super) async fn apply_condition(step: &WaitFor, context: &Context) -> Result<(), AgentError> {
     let deadline = Instant::now() + Duration::from_secs(step.timeout_seconds);
     let mut said = String::new();
+    let watch = match step.fails_fast {
+        true => ComponentWatch::begin(&step.condition).await,
+        false => None,
+    };
+    let mut watched = Instant::now();
     loop {
         let Some(seen) = missing(&step.condition, context).await else {
             return Ok(());
         };
+        if let Some(watch) = &watch
+            && watched.elapsed() >= WATCH_PAUSE
+        {
+            watched = Instant::now();
+            if let Some(failure) = watch.failure().await {
+                return Err(failure);
+            }
+        }
         if seen != said {
             context.log(seen.clone());
             said.clone_from(&seen);
@@ -59,6 +81,15 @@ async fn missing(condition: &Condition, context: &Context) -> Option<String> {
             Condition::KubeletHealthy => kubelet_missing(context).await,
             Condition::EtcdHealthy => etcd::unhealthy(context).await,
             Condition::ApiServerReady => api_server_missing(context).await,
+            Condition::ControllerManagerHealthy => component_missing(CONTROLLER_MANAGER_PORT).await,
+            Condition::SchedulerHealthy => component_missing(SCHEDULER_PORT).await,
+            Condition::NodeUpgraded { node, version } => {
+                let condition = ApiCondition::NodeUpgraded {
+                    node: node.clone(),
+                    version: version.clone(),
+                };
+                observed(&condition, context).await
+            }
             Condition::NodeRegistered { node } => {
                 observed(
                     &ApiCondition::NodeRegistered { node: node.clone() },
@@ -124,6 +155,12 @@ async fn seen_by_kubelet(
         Ok(Observation::NotYet(seen)) => Some(seen),
         Err(error) => Some(slipway_api::Failure::of(&error).to_string()),
     }
+}
+
+async fn component_missing(port: u16) -> Option<String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let error = ApiClient::component_health(address).await.err()?;
+    Some(slipway_api::Failure::of(&error).to_string())
 }
 
 async fn api_server_missing(context: &Context) -> Option<String> {
@@ -236,7 +273,17 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
             component_logs(paths::CONTAINERD_SOCKET, &COMPONENTS).await,
             "journalctl -u kubelet, and the files in /var/log/pods",
         ),
-        Condition::NodeRegistered { .. } | Condition::NodeReady { .. } => (
+        Condition::ControllerManagerHealthy => (
+            component_logs(paths::CONTAINERD_SOCKET, &["kube-controller-manager"]).await,
+            "journalctl -u kubelet, and the files in /var/log/pods",
+        ),
+        Condition::SchedulerHealthy => (
+            component_logs(paths::CONTAINERD_SOCKET, &["kube-scheduler"]).await,
+            "journalctl -u kubelet, and the files in /var/log/pods",
+        ),
+        Condition::NodeRegistered { .. }
+        | Condition::NodeReady { .. }
+        | Condition::NodeUpgraded { .. } => (
             Vec::new(),
             "journalctl -u kubelet on that node, and kubectl describe node",
         ),
@@ -280,6 +327,7 @@ mod tests {
             condition: Condition::KubeletHealthy,
             timeout_seconds: 20,
             awaited: None,
+            fails_fast: false,
         });
         assert!(crate::steps::run(&step, &context).await.unwrap());
         answers.abort();

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use slipway_agent::kubernetes::{
-    ApiClient, ApiCondition, BootstrapToken, FIELD_MANAGER, KubernetesError, Observation,
+    ApiClient, ApiCondition, BootstrapToken, Drain, FIELD_MANAGER, KubernetesError, Observation,
 };
 use slipway_api::{Taint, TaintEffect};
 
@@ -411,19 +411,24 @@ async fn a_drain_waits_for_budgets(api: &ApiClient, foreign: &kube::Client) {
         .unwrap();
 
     let two_seconds = Duration::from_secs(2);
-    let error = api
-        .drain("w-1", false, two_seconds, &mut |_| {})
-        .await
-        .unwrap_err();
+    let careful = Drain {
+        node: "w-1",
+        delete_empty_dir_data: false,
+        comes_back: false,
+        bound: two_seconds,
+    };
+    let careless = Drain {
+        delete_empty_dir_data: true,
+        ..careful
+    };
+    let error = api.drain(careful, &mut |_| {}).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "node w-1 runs pods whose emptyDir data would be lost: harbour/bare, harbour/web"
     );
     let mut said = Vec::new();
     let error = api
-        .drain("w-1", true, two_seconds, &mut |text| {
-            said.push(text.to_owned())
-        })
+        .drain(careless, &mut |text| said.push(text.to_owned()))
         .await
         .unwrap_err();
     assert_eq!(
@@ -454,7 +459,11 @@ async fn a_drain_waits_for_budgets(api: &ApiClient, foreign: &kube::Client) {
             .unwrap();
     };
     let mut quiet = |_: &str| {};
-    let drain = api.drain("w-1", true, Duration::from_secs(30), &mut quiet);
+    let patient = Drain {
+        bound: Duration::from_secs(30),
+        ..careless
+    };
+    let drain = api.drain(patient, &mut quiet);
     let (drained, ()) = tokio::join!(drain, release);
     let drained = drained.unwrap();
     assert_eq!((drained.gone, drained.stayed), (1, 1));
@@ -463,7 +472,7 @@ async fn a_drain_waits_for_budgets(api: &ApiClient, foreign: &kube::Client) {
 
     assert!(api.delete_node("w-1").await.unwrap());
     assert!(!api.delete_node("w-1").await.unwrap());
-    let nothing = api.drain("w-1", false, two_seconds, &mut |_| {}).await;
+    let nothing = api.drain(careful, &mut |_| {}).await;
     assert_eq!(nothing.unwrap(), Default::default());
 }
 

@@ -79,6 +79,10 @@ pub struct WaitFor {
     /// lost, nobody waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaited: Option<HostName>,
+    /// Whether the wait is over once the component that is waited for has ended twice: what it
+    /// depends on is there, so it will not come up by itself.
+    #[serde(default)]
+    pub fails_fast: bool,
 }
 
 /// Something that becomes true by itself.
@@ -91,6 +95,17 @@ pub enum Condition {
     EtcdHealthy,
     /// The API server on this host answers `/readyz`.
     ApiServerReady,
+    /// The controller manager on this host answers its health check.
+    ControllerManagerHealthy,
+    /// The scheduler on this host answers its health check.
+    SchedulerHealthy,
+    /// The node is Ready, and a kubelet of this version says so.
+    NodeUpgraded {
+        /// The node's name.
+        node: String,
+        /// The kubelet's version, `v1.36.3`.
+        version: String,
+    },
     /// A node of this name is registered.
     NodeRegistered {
         /// The node's name.
@@ -129,6 +144,11 @@ impl fmt::Display for Condition {
             Self::KubeletHealthy => f.write_str("the kubelet is healthy"),
             Self::EtcdHealthy => f.write_str("etcd is healthy"),
             Self::ApiServerReady => f.write_str("the API server is ready"),
+            Self::ControllerManagerHealthy => f.write_str("the controller manager is healthy"),
+            Self::SchedulerHealthy => f.write_str("the scheduler is healthy"),
+            Self::NodeUpgraded { node, version } => {
+                write!(f, "node {node} is Ready with {version}")
+            }
             Self::NodeRegistered { node } => write!(f, "node {node} is registered"),
             Self::KubeletBootstrapped { node } => {
                 write!(f, "the kubelet has a certificate for {node}")
@@ -152,6 +172,10 @@ pub struct DrainNode {
     pub timeout_seconds: u64,
     /// Whether pods with emptyDir volumes may be evicted.
     pub delete_empty_dir_data: bool,
+    /// Whether the node comes back: then it is noted on it who cordoned it, and
+    /// [`UncordonNode`](super::UncordonNode) undoes that and no other cordon.
+    #[serde(default)]
+    pub comes_back: bool,
 }
 
 /// Deletes a Node object.

@@ -7,6 +7,7 @@ mod etcd_upkeep;
 mod files;
 mod system;
 mod teardown;
+mod upgrade;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ pub use teardown::{
     EndContainers, ForgetUnits, RemovalScope, RemoveCgroups, RemoveFiles, RemoveLinks,
     RemoveNamespaces, RemovePath, RemovePods, RemoveRules, StopUnit, UnmountBelow,
 };
+pub use upgrade::{ForgetKept, KeepNode, PutNodeBack, SnapshotEtcd, StageBlobs, UncordonNode};
 
 use crate::{Blob, HostName};
 
@@ -109,6 +111,18 @@ pub enum Step {
     SetEtcdAside(SetEtcdAside),
     /// See [`RecoverEtcd`].
     RecoverEtcd(RecoverEtcd),
+    /// See [`StageBlobs`].
+    StageBlobs(StageBlobs),
+    /// See [`SnapshotEtcd`].
+    SnapshotEtcd(SnapshotEtcd),
+    /// See [`KeepNode`].
+    KeepNode(KeepNode),
+    /// See [`PutNodeBack`].
+    PutNodeBack(PutNodeBack),
+    /// See [`ForgetKept`].
+    ForgetKept(ForgetKept),
+    /// See [`UncordonNode`].
+    UncordonNode(UncordonNode),
     /// See [`DrainNode`].
     DrainNode(DrainNode),
     /// See [`DeleteNode`].
@@ -145,6 +159,7 @@ impl Step {
             Self::UnpackArchive(step) => vec![step.blob],
             Self::ImportImage(step) => step.image.blobs(),
             Self::RestoreEtcd(step) => vec![step.snapshot],
+            Self::StageBlobs(step) => step.blobs.clone(),
             Self::RememberPaths(_)
             | Self::EnsureDirectory(_)
             | Self::WriteFile(_)
@@ -176,6 +191,11 @@ impl Step {
             | Self::ReleaseStaticPods(_)
             | Self::SetEtcdAside(_)
             | Self::RecoverEtcd(_)
+            | Self::SnapshotEtcd(_)
+            | Self::KeepNode(_)
+            | Self::PutNodeBack(_)
+            | Self::ForgetKept(_)
+            | Self::UncordonNode(_)
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
@@ -239,6 +259,12 @@ impl Step {
             | Self::SetEtcdAside(_)
             | Self::RecoverEtcd(_)
             | Self::RestoreEtcd(_)
+            | Self::StageBlobs(_)
+            | Self::SnapshotEtcd(_)
+            | Self::KeepNode(_)
+            | Self::PutNodeBack(_)
+            | Self::ForgetKept(_)
+            | Self::UncordonNode(_)
             | Self::DrainNode(_)
             | Self::DeleteNode(_)
             | Self::StopUnit(_)
@@ -348,6 +374,12 @@ impl Step {
                 "make etcd member {} a cluster of one, a copy of its data kept in {}/before-{}",
                 step.member, step.data_dir, step.recovery
             ),
+            Self::StageBlobs(step) => format!("bring {} here", step.names.join(", ")),
+            Self::SnapshotEtcd(_) => "take a snapshot of etcd".to_owned(),
+            Self::KeepNode(_) => "keep this host's files as they are".to_owned(),
+            Self::PutNodeBack(_) => "put this host's files back".to_owned(),
+            Self::ForgetKept(_) => "forget the files that were kept".to_owned(),
+            Self::UncordonNode(step) => format!("uncordon node {}", step.node_name),
             Self::DrainNode(step) => format!("cordon and drain node {}", step.node_name),
             Self::DeleteNode(step) => format!("delete node {}", step.node_name),
             Self::StopUnit(step) => format!("stop and disable {}", step.unit),

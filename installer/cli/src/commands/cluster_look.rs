@@ -10,7 +10,9 @@ use slipway_api::{
 };
 use slipway_bundle::BlobStore;
 use slipway_engine::{EngineError, Fleet, Survey, gather_facts, probe_hosts};
-use slipway_planner::{Departure, Scope, SkippedPhases, plan_apply, plan_here, preflight};
+use slipway_planner::{
+    Departure, Scope, SkippedPhases, UpgradeOptions, plan_apply, plan_here, plan_upgrade, preflight,
+};
 
 use super::etcd;
 use crate::args::{ClusterArgs, Output, SourceArgs};
@@ -31,6 +33,10 @@ pub(crate) enum Intent {
     Apply,
     /// Whatever differs, to be shown only: what preflight finds stops nothing.
     Plan,
+    /// Whatever differs on nodes that are there, one node after the other.
+    Upgrade,
+    /// The same, to be shown only.
+    UpgradePlan,
 }
 
 impl Intent {
@@ -41,6 +47,8 @@ impl Intent {
             Self::Join => "join",
             Self::Apply => "apply",
             Self::Plan => "plan",
+            Self::Upgrade => "upgrade apply",
+            Self::UpgradePlan => "upgrade plan",
         }
     }
 
@@ -49,7 +57,12 @@ impl Intent {
         match self {
             Self::Init | Self::Join => "join",
             Self::Apply | Self::Plan => "apply",
+            Self::Upgrade | Self::UpgradePlan => "upgrade apply",
         }
+    }
+
+    fn is_upgrade(self) -> bool {
+        matches!(self, Self::Upgrade | Self::UpgradePlan)
     }
 }
 
@@ -59,6 +72,8 @@ pub(crate) struct ClusterLook<'a> {
     pub cluster: &'a Cluster,
     /// Phases that are left out.
     pub skipped: SkippedPhases,
+    /// How nodes are taken out of service in an upgrade.
+    pub upgrade: UpgradeOptions,
     /// What preflight found at the last look.
     pub findings: Vec<Finding>,
     source: &'a SourceArgs,
@@ -85,6 +100,7 @@ impl<'a> ClusterLook<'a> {
             intent,
             cluster,
             skipped: SkippedPhases::default(),
+            upgrade: UpgradeOptions::default(),
             findings: Vec::new(),
             source,
             names,
@@ -176,6 +192,9 @@ impl<'a> ClusterLook<'a> {
             etcd,
         };
         let survey = Survey::take(fleet, facts, |facts| {
+            if self.intent.is_upgrade() {
+                return plan_upgrade(spec, facts, manifest, &self.upgrade);
+            }
             let plan = match &self.cluster.here {
                 Some(here) if here.keeps_file => plan_here(spec, facts, manifest, &here.name),
                 Some(_) | None => plan_apply(spec, facts, manifest, &scope, departure),
@@ -222,9 +241,14 @@ impl<'a> ClusterLook<'a> {
         let spec = &cluster.spec;
         let manifest = self.blobs.as_ref().map(|blobs| blobs.manifest());
         self.findings = preflight::check(spec, &facts.reached(), manifest, scope);
+        if self.intent.is_upgrade() {
+            // That is what it is for.
+            self.findings
+                .retain(|it| it.id != preflight::VERSION_CHANGE);
+        }
         match self.intent {
-            Intent::Plan => Ok(()),
-            Intent::Init | Intent::Join | Intent::Apply => {
+            Intent::Plan | Intent::UpgradePlan => Ok(()),
+            Intent::Init | Intent::Join | Intent::Apply | Intent::Upgrade => {
                 stop_at_errors(&self.findings, self.output)
             }
         }
@@ -257,6 +281,14 @@ impl<'a> ClusterLook<'a> {
             None => self.names.iter().cloned().collect(),
         };
         match self.intent {
+            // Hosts that are no nodes yet wait for `apply`.
+            Intent::Upgrade | Intent::UpgradePlan => {
+                let nodes = self.cluster.spec.hosts.iter().filter(|host| {
+                    let facts = facts.host(&host.name);
+                    facts.is_some_and(|it| it.existing.kubelet_conf)
+                });
+                Ok(Scope::Hosts(nodes.map(|host| host.name.clone()).collect()))
+            }
             Intent::Init | Intent::Apply | Intent::Plan if named.is_empty() => Ok(Scope::All),
             Intent::Init | Intent::Apply | Intent::Plan => Ok(Scope::Hosts(named)),
             Intent::Join => {

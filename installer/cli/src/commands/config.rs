@@ -2,14 +2,16 @@
 
 use slipway_api::{Role, print_cluster, print_defaults};
 
+use super::config_import;
 use crate::args::{ConfigCommand, Output};
 use crate::cli_error::CliError;
 use crate::exit_code::ExitCode;
 use crate::session::{Reading, load_spec};
 use crate::show;
 
-pub(crate) fn run(command: ConfigCommand, output: Output) -> Result<ExitCode, CliError> {
+pub(crate) async fn run(command: ConfigCommand, output: Output) -> Result<ExitCode, CliError> {
     match command {
+        ConfigCommand::Import(args) => return config_import::run(args).await,
         ConfigCommand::Print { config: None } => out!("{}", print_defaults()),
         ConfigCommand::Print { config } => {
             let spec = load_spec(config.as_deref(), Reading::Alone)?;

@@ -7,6 +7,7 @@ mod certs;
 mod cluster_look;
 mod cluster_run;
 mod config;
+mod config_import;
 mod confirm;
 mod control_plane_join;
 mod etcd;
@@ -23,6 +24,7 @@ mod reset;
 mod reset_here;
 mod status;
 mod token;
+mod upgrade;
 
 use clap::CommandFactory;
 use slipway_api::SUPPORTED_MINORS;
@@ -42,6 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Apply(args) => cluster_run::run(cluster_look::Intent::Apply, args, output).await,
         Command::Plan(args) => plan::run(args, output).await,
         Command::Preflight(args) => preflight::run(args, output).await,
+        Command::Upgrade(command) => upgrade::run(command, output).await,
         Command::Status(args) => status::run(args, output).await,
         Command::Etcd(command) => etcd::run(command, output).await,
         Command::Reset(args) => reset::run(args, output).await,
@@ -49,7 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Token(args) => token::run(args.command, output).await,
         Command::Kubeconfig(args) => kubeconfig::run(args, output).await,
         Command::Certs(command) => certs::run(command, output).await,
-        Command::Config(command) => config::run(command, output),
+        Command::Config(command) => config::run(command, output).await,
         Command::Bundle(command) => bundle::run(command, output).await,
         Command::Lab(command) => lab::run(command, output).await,
         Command::Version => Ok(version(output)),

@@ -35,6 +35,9 @@ pub(crate) fn line(event: &Event) -> Option<String> {
             format!("{command} {cluster}: {} steps{without}", steps.len())
         }
         Event::HostLost(lost) => format!("LOST    {}: {}", lost.host, lost.failure),
+        Event::WayBackStarted { host, steps } => {
+            format!("back    {host} to what it was: {} steps", steps.len())
+        }
         Event::StepStarted { step } => format!("start   {step}"),
         Event::StepProgress { .. } => return None,
         Event::StepLog { step, line } => format!("        {step}: {line}"),

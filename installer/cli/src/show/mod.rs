@@ -11,6 +11,7 @@ mod run_view;
 mod status;
 mod table;
 mod transfer;
+mod upgrade;
 
 pub(crate) use certificates::CertificatePage;
 pub(crate) use etcd::etcd_members;
@@ -23,6 +24,7 @@ pub(crate) use run_view::RunView;
 pub(crate) use status::StatusPage;
 pub(crate) use table::table;
 pub(crate) use transfer::{inspection, transfer_line};
+pub(crate) use upgrade::UpgradePage;
 
 use crate::terminal::{self, Stream};
 

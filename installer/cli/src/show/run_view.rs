@@ -164,6 +164,11 @@ fn line(state: &RunState, entry: &Entry, elapsed: Duration) -> Option<String> {
                 "[{at:6.1}s] LOST   {host}: the others go on without it\n"
             ));
         }
+        Event::WayBackStarted { host, .. } => {
+            return Some(format!(
+                "[{at:6.1}s] BACK   {host} goes back to what it was before\n"
+            ));
+        }
         Event::StepFinished { step, changed } => (
             if *changed { "done" } else { "as is" },
             find(step)?,

@@ -131,6 +131,7 @@ async fn a_replacement_that_is_cut_off_anywhere_loses_no_vote_and_ends_the_same(
         hosts,
         assert_order,
         again: |_| None,
+        is_extra: |_| false,
     };
     cuts.end_the_same().await;
 }

@@ -61,6 +61,7 @@ async fn a_machine_that_joins_by_itself_ends_the_same_wherever_it_was_cut_off() 
         },
         assert_order,
         again: |_| None,
+        is_extra: |_| false,
     };
     cuts.end_the_same().await;
 }

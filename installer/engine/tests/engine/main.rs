@@ -31,3 +31,5 @@ mod runs;
 #[cfg(test)]
 #[path = "../../../planner/tests/planner/support.rs"]
 mod support;
+#[cfg(test)]
+mod upgrades;

@@ -94,6 +94,7 @@ async fn a_recovery_that_is_cut_off_anywhere_makes_one_cluster_and_ends_the_same
         plan: plan(),
         hosts,
         assert_order,
+        is_extra: |_| false,
         again: |hosts| {
             let is_marked = |step: &Step| matches!(step, Step::WriteFile(_));
             let has_begun = hosts[1].applied_steps().iter().any(is_marked);

@@ -113,6 +113,7 @@ async fn the_end_of_a_cluster_that_is_cut_off_anywhere_takes_workers_first_and_e
             );
         },
         again: |_| None,
+        is_extra: |_| false,
     };
     cuts.end_the_same().await;
 }
@@ -136,6 +137,7 @@ async fn a_worker_s_removal_that_is_cut_off_anywhere_lets_it_go_first_and_ends_t
             assert!(!is_wiped(speaker), "{what}: the wrong host");
         },
         again: |_| None,
+        is_extra: |_| false,
     };
     cuts.end_the_same().await;
 }
@@ -161,6 +163,7 @@ async fn a_control_plane_node_s_removal_that_is_cut_off_anywhere_loses_no_vote_a
             assert!(!is_wiped(speaker), "{what}: the wrong host");
         },
         again: |_| None,
+        is_extra: |_| false,
     };
     cuts.end_the_same().await;
 }

@@ -79,6 +79,7 @@ async fn a_restore_that_is_cut_off_anywhere_mixes_no_data_and_ends_the_same() {
         hosts,
         assert_order,
         again: |_| None,
+        is_extra: |_| false,
     };
     cuts.end_the_same().await;
 }

@@ -36,6 +36,7 @@ async fn every_step_is_announced_before_it_is_asked_for() {
             Event::StepFinished { step, .. } => assert!(started.contains(step)),
             Event::RunStarted { .. }
             | Event::HostLost(_)
+            | Event::WayBackStarted { .. }
             | Event::StepProgress { .. }
             | Event::StepLog { .. }
             | Event::StepFailed { .. }

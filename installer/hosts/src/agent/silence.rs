@@ -33,6 +33,9 @@ pub(super) fn limit(request: &Request) -> Duration {
         Request::GatherFacts
         | Request::GatherClusterFacts
         | Request::GatherEtcdFacts
+        | Request::GatherUpgradeFacts
+        | Request::ReadFoundCluster
+        | Request::SignUser(_)
         | Request::MissingBlobs { .. }
         | Request::ReadAdminKubeconfig
         | Request::ReadStoredCluster
@@ -93,7 +96,11 @@ fn step_limit(step: &Step) -> Duration {
     {
         return Duration::from_secs(*timeout_seconds).saturating_add(MARGIN);
     }
-    if let Step::ImportImage(_) | Step::DefragmentEtcd(_) | Step::RestoreEtcd(_) = step {
+    if let Step::ImportImage(_)
+    | Step::DefragmentEtcd(_)
+    | Step::RestoreEtcd(_)
+    | Step::SnapshotEtcd(_) = step
+    {
         return IMPORT;
     }
     STEP
@@ -114,6 +121,9 @@ fn describe(request: &Request) -> String {
         Request::GatherFacts => "gather facts".to_owned(),
         Request::GatherClusterFacts => "gather the cluster's facts".to_owned(),
         Request::GatherEtcdFacts => "look at etcd's members".to_owned(),
+        Request::GatherUpgradeFacts => "look at pods and budgets".to_owned(),
+        Request::ReadFoundCluster => "read the cluster".to_owned(),
+        Request::SignUser(request) => format!("sign a certificate for {}", request.name),
         Request::KeepEtcdSnapshot { dir, .. } => format!("take a snapshot of etcd into {dir}"),
         Request::CheckSteps { steps } => format!("check {} steps", steps.len()),
         Request::MissingBlobs { .. } => "look for blobs".to_owned(),
@@ -167,12 +177,14 @@ mod tests {
             condition: Condition::ApiServerReady,
             timeout_seconds: 240,
             awaited: None,
+            fails_fast: false,
         }));
         assert!(limit(&wait) > Duration::from_secs(240));
         let drain = run(Step::DrainNode(DrainNode {
             node_name: "w-1".into(),
             timeout_seconds: 3600,
             delete_empty_dir_data: false,
+            comes_back: false,
         }));
         assert!(limit(&drain) > Duration::from_secs(3600));
         assert_eq!(describe(&drain), "cordon and drain node w-1");
@@ -180,6 +192,7 @@ mod tests {
             condition: Condition::ApiServerReady,
             timeout_seconds: u64::MAX,
             awaited: None,
+            fails_fast: false,
         }));
         assert_eq!(limit(&forever).as_secs(), u64::MAX);
     }

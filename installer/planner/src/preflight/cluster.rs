@@ -2,7 +2,7 @@
 
 use slipway_api::{ClusterSpec, Facts, Finding, KubernetesVersion, Severity};
 
-use super::finding;
+use super::{VERSION_CHANGE, finding};
 
 /// How many minors a kubelet may be older than its API server.
 const KUBELET_SKEW: u64 = 3;
@@ -26,12 +26,12 @@ pub(super) fn check(spec: &ClusterSpec, facts: &Facts, found: &mut Vec<Finding>)
         ));
     } else if running < *target {
         found.push(finding(
-            "KubernetesVersion",
+            VERSION_CHANGE,
             Severity::Error,
             None,
             format!("the cluster runs {running}, the file names {target}"),
             "a new version goes one node at a time, which this command does not do",
-            format!("name {running} in the file"),
+            "`slipway upgrade plan` shows the way, `slipway upgrade apply` goes it",
         ));
     }
     for node in &cluster.nodes {

@@ -1,5 +1,8 @@
 //! Every check's ID, in one list: what is not in it cannot be found.
 
+/// The check that a cluster runs the version that the file names: what an upgrade is for.
+pub const VERSION_CHANGE: &str = "VersionChange";
+
 /// The IDs of all checks; kubeadm's where kubeadm has the check.
 pub const IDS: &[&str] = &[
     "Reachable",
@@ -79,6 +82,7 @@ pub const IDS: &[&str] = &[
     "NodeName",
     "ClusterSettings",
     "KubernetesVersion",
+    VERSION_CHANGE,
     "VersionSkew",
     "IgnorePreflightErrors",
 ];

@@ -35,7 +35,7 @@ use slipway_api::{
 use crate::Scope;
 use crate::membership::belongs_to_cluster;
 
-pub use ids::IDS;
+pub use ids::{IDS, VERSION_CHANGE};
 pub(crate) use networks::has_route;
 pub use probes::{plan_listeners, plan_probes};
 pub(crate) use system_verification::CGROUP_V1_REFUSED_FROM;

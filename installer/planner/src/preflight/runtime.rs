@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 use slipway_api::{Finding, KubernetesVersion, Release, Role, RuntimeFacts, paths};
 
-use super::Subject;
 use super::kernel::kubelet_setting;
+use super::{Subject, VERSION_CHANGE};
 use crate::images::Images;
 
 /// The kubelet's cgroup driver where the file says nothing: kubeadm's default.
@@ -252,10 +252,10 @@ fn check_kubelet(subject: &Subject<'_>, found: &mut Vec<Finding>) {
         && let Some(installed) = installed.filter(|installed| installed < target)
     {
         found.push(subject.error(
-            "KubernetesVersion",
+            VERSION_CHANGE,
             format!("the host runs {installed}, the file names {target}"),
             "a new version goes one node at a time, which this command does not do",
-            format!("name {installed} in the file"),
+            "`slipway upgrade plan` shows the way, `slipway upgrade apply` goes it",
         ));
     }
 }

@@ -167,7 +167,13 @@ fn written(step: &Step) -> Vec<String> {
             .map(|name| format!("{}/{name}", paths::KUBELET_PKI_DIR))
             .to_vec(),
         Step::EnsureKubeletBootstrap(_) => vec![paths::BOOTSTRAP_KUBELET_CONF.to_owned()],
-        Step::RemoveEtcdMember(_)
+        Step::SnapshotEtcd(step) => vec![step.dir.clone()],
+        Step::KeepNode(_) => vec![paths::KEPT_DIR.to_owned()],
+        Step::StageBlobs(_) => vec![paths::BLOB_DIR.to_owned()],
+        Step::PutNodeBack(_)
+        | Step::ForgetKept(_)
+        | Step::UncordonNode(_)
+        | Step::RemoveEtcdMember(_)
         | Step::MoveEndpoint(_)
         | Step::DefragmentEtcd(_)
         | Step::ReleaseStaticPods(_)

@@ -34,3 +34,5 @@ mod scheduled_snapshots;
 mod static_pods;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrades;

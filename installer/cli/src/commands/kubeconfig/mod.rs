@@ -3,6 +3,7 @@
 mod own_file;
 mod proxy;
 mod readiness;
+mod user;
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,12 +11,15 @@ use std::path::Path;
 
 use slipway_api::protocol::{Reply, Request};
 
-use crate::args::{ClusterArgs, KubeconfigArgs, Output};
+use crate::args::{ClusterArgs, KubeconfigArgs, KubeconfigCommand, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
 
 pub(crate) async fn run(args: KubeconfigArgs, output: Output) -> Result<ExitCode, CliError> {
+    if let Some(KubeconfigCommand::User(args)) = args.command {
+        return user::run(args).await;
+    }
     if let (true, Some(out)) = (args.proxy, &args.out) {
         return proxy::run(&args.cluster, args.proxy_port, out, output).await;
     }
@@ -53,6 +57,22 @@ pub(crate) async fn read_admin_kubeconfig(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Writes a file that must not be there yet, readable by its owner alone.
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(0o600).open(path);
+    let written = opened.and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| {
+        CliError::bad_input(
+            format!("cannot write {}: {error}", path.display()),
+            "name another file",
+        )
+    })
 }
 
 /// Writes a file that only its owner can read, from the first byte on.
