@@ -389,6 +389,7 @@ mod tests {
             timeout_seconds: 3600,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         });
         let host = "cp-1".parse().unwrap();
         let wait = Request::RunStep {

@@ -309,7 +309,7 @@ mod tests {
         let left = plan.without_satisfied(&checks.into());
         let ids: Vec<&StepId> = left.steps.iter().map(|step| &step.id).collect();
         assert_eq!(ids, [&first.id, &last.id]);
-        assert_eq!(left.steps[1].needs, [first.id.clone()]);
+        assert_eq!(left.steps[1].needs, std::slice::from_ref(&first.id));
         assert!(left.ways_back.is_empty());
     }
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use slipway_api::{Architecture, HostName, KubernetesVersion, paths};
 
+use crate::kubeconfig_args::KubeconfigArgs;
 use crate::local_args::{InitArgs, JoinArgs, NodeArgs, ShapeArgs};
+use crate::upgrade_args::UpgradeCommand;
 
 /// Kubernetes on your own machines: a plan you can read first, one command for all hosts.
 #[derive(Debug, Parser)]
@@ -378,131 +380,6 @@ pub(crate) struct EtcdRecoverArgs {
 pub(crate) struct EtcdDefragArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Do not ask before anything changes.
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Print the plan and stop.
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KubeconfigCommand {
-    /// Make one for a person or program, whose rights are those of its groups.
-    User(UserArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UserArgs {
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// The user's name, as RBAC knows it.
-    #[arg(long, value_name = "NAME")]
-    pub client_name: String,
-    /// A group that it belongs to; may be given several times.
-    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
-    pub org: Vec<String>,
-    /// For how long it is valid.
-    #[arg(long, default_value = "8760h", value_name = "DURATION")]
-    pub validity_period: String,
-    /// Write it to this file, readable by you only, instead of stdout.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct KubeconfigArgs {
-    #[command(subcommand)]
-    pub command: Option<KubeconfigCommand>,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// Write it to this file, readable by you only, instead of stdout.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Lead to the API over SSH, for as long as this runs: from a port on 127.0.0.1
-    /// here, through a control-plane host that serves. The file goes at the end.
-    #[arg(long, requires = "out")]
-    pub proxy: bool,
-    /// The port on 127.0.0.1; any free one by default.
-    #[arg(
-        long,
-        value_name = "PORT",
-        requires = "proxy",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    pub proxy_port: u16,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum UpgradeCommand {
-    /// Show the way to a version and every step of it; exits 2 if there is anything to do.
-    Plan(UpgradePlanArgs),
-    /// Go there: everything is brought to all hosts first, then one node changes after the
-    /// other, the control plane before the workers.
-    ///
-    /// A node whose change fails is put back to what it was. The same command goes on where a
-    /// run was cut off. Without a version this brings the nodes to what the file says in the
-    /// same careful way.
-    Apply(UpgradeApplyArgs),
-}
-
-/// Where an upgrade leads, and how nodes are taken out of service for it.
-#[derive(Debug, Args)]
-pub(crate) struct UpgradeArgs {
-    /// The Kubernetes version to go to; by default the one in the cluster file.
-    #[arg(value_name = "VERSION")]
-    pub version: Option<KubernetesVersion>,
-    /// The same.
-    #[arg(long, value_name = "VERSION", conflicts_with = "version")]
-    pub to: Option<KubernetesVersion>,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// How many workers are out of service at a time.
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub max_unavailable: u16,
-    /// Whether the certificates of nodes that get another version are renewed.
-    #[arg(
-        long,
-        value_name = "true|false",
-        default_value_t = true,
-        action = clap::ArgAction::Set,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        require_equals = true
-    )]
-    pub certificate_renewal: bool,
-    /// How long the drain of a node may take, in seconds.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    pub drain_timeout: u64,
-    /// Evict pods with emptyDir volumes too; their data is lost.
-    #[arg(long)]
-    pub delete_emptydir_data: bool,
-    /// IDs of preflight checks whose errors become warnings; `all` for every one.
-    #[arg(long, value_delimiter = ',', value_name = "ID[,ID]")]
-    pub ignore_preflight_errors: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UpgradePlanArgs {
-    #[command(flatten)]
-    pub upgrade: UpgradeArgs,
-    /// Write it to this file too, for `upgrade apply --plan`.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct UpgradeApplyArgs {
-    #[command(flatten)]
-    pub upgrade: UpgradeArgs,
-    /// Run the plan that `upgrade plan --out` wrote within the last day, without asking: no step
-    /// more than it has, or nothing.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "to", "dry_run"])]
-    pub plan: Option<PathBuf>,
     /// Do not ask before anything changes.
     #[arg(short, long)]
     pub yes: bool,

@@ -129,9 +129,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cluster.yaml");
         let example = slipway_api::print_defaults();
-        std::fs::write(&path, &example).unwrap();
+        std::fs::write(&path, example).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let before = ClusterFile::parse(&example, "it").unwrap().spec;
+        let before = ClusterFile::parse(example, "it").unwrap().spec;
         let version = KubernetesVersion::new(before.kubernetes_version.minor(), 99);
         assert!(write_version(&path, &version).unwrap());
         assert!(!write_version(&path, &version).unwrap());

@@ -14,11 +14,13 @@ mod commands;
 mod exit_code;
 mod file_version;
 mod join_target;
+mod kubeconfig_args;
 mod local_args;
 mod saved_plan;
 mod session;
 mod show;
 mod this_machine;
+mod upgrade_args;
 
 use clap::Parser;
 

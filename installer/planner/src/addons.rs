@@ -248,6 +248,7 @@ pub(crate) fn add_addon_waits(builder: &mut PlanBuilder, input: &HostInput<'_>, 
             timeout_seconds: COMPONENT_TIMEOUT,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         });
         builder.add(&input.host.name, Phase::Addon, step, needs);
     }

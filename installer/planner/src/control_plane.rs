@@ -122,6 +122,7 @@ pub(crate) fn wait_for(input: &HostInput<'_>, condition: Condition) -> Step {
         timeout_seconds: u64::from(startup_timeout(input.spec)),
         awaited: None,
         fails_fast: false,
+        steady_seconds: 0,
     })
 }
 

@@ -193,6 +193,7 @@ fn add_joining(
             timeout_seconds,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         })
     };
     let name = node.name.to_string();

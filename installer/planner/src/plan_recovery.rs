@@ -98,6 +98,7 @@ pub fn plan_recovery(
         timeout_seconds,
         awaited: None,
         fails_fast: false,
+        steady_seconds: 0,
     });
     let ready = builder.add_rerun(&survivor, phase, ready, &[], &[start]);
     let done = everything(paths::RECOVERING_MARKER);

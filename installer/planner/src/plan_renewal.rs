@@ -122,6 +122,7 @@ fn is_restart(step: &Step) -> bool {
             | Condition::ApiServerReady
             | Condition::ControllerManagerHealthy
             | Condition::SchedulerHealthy
+            | Condition::ControlPlaneHealthy
             | Condition::NodeUpgraded { .. }
             | Condition::NodeReady { .. } => true,
             Condition::NodeRegistered { .. }

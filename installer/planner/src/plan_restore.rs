@@ -129,6 +129,7 @@ pub fn plan_restore(
             timeout_seconds,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         });
         let after = std::slice::from_ref(&start);
         ready.push(builder.add_rerun(host, Phase::WaitControlPlane, answers, &[], after));

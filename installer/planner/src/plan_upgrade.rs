@@ -15,6 +15,7 @@ use crate::PlanError;
 use crate::addons::shown_file;
 use crate::builder::PlanBuilder;
 use crate::components::startup_timeout;
+use crate::control_plane::COMPONENT_TIMEOUT;
 use crate::control_plane_hosts::{ControlPlaneHosts, is_established};
 use crate::plan_cluster::{Scope, add_cluster};
 use crate::supply::Supply;
@@ -288,9 +289,6 @@ impl Upgrade<'_> {
         for stage in found {
             stages.insert(stage, self.take(Some(&host.name), Stage::Node(stage)));
         }
-        if host.role == Role::ControlPlane {
-            self.add_health(host, &mut stages);
-        }
         let kubelet = stages.get(&NodeStage::Kubelet).into_iter().flatten();
         let runtime = stages.get(&NodeStage::Runtime).into_iter().flatten();
         let is_kubelet = |it: &&PlannedStep| matches!(&it.step, Step::InstallBlob(step) if step.name == "kubelet");
@@ -304,6 +302,12 @@ impl Upgrade<'_> {
             .filter(|it| matches!(it.step, Step::EnsureUnit(_)))
             .map(|it| it.id.clone())
             .collect();
+        if host.role == Role::ControlPlane {
+            self.add_health(host, &mut stages);
+            let mut settled = self.new_step(&host.name, Phase::WaitControlPlane, settled());
+            settled.reruns_after.clone_from(&units);
+            stages.insert(NodeStage::Settled, vec![settled]);
+        }
         let node = host.node_name().to_owned();
         let speaker = self.speaker.clone();
         if self.has_room_beside(host) {
@@ -325,6 +329,7 @@ impl Upgrade<'_> {
             timeout_seconds: u64::from(startup_timeout(self.spec)),
             awaited: (speaker != host.name).then(|| host.name.clone()),
             fails_fast: false,
+            steady_seconds: 0,
         });
         let mut upgraded = self.new_step(&speaker, Phase::NodeReady, upgraded);
         upgraded.reruns_after = units;
@@ -364,6 +369,7 @@ impl Upgrade<'_> {
                 timeout_seconds: u64::from(startup_timeout(self.spec)),
                 awaited: None,
                 fails_fast: true,
+                steady_seconds: 0,
             });
             let mut wait = self.new_step(&host.name, Phase::WaitControlPlane, wait);
             wait.reruns_after = pods;
@@ -462,6 +468,24 @@ impl Upgrade<'_> {
         }
     }
 }
+
+/// Returns the wait for a control plane under a kubelet that has just started.
+///
+/// A kubelet of another minor takes static Pods for new ones, since a Pod's hash covers fields
+/// that only one of the two knows (`applyDefaults` in `pkg/kubelet/config/common.go`): it ends
+/// them all and starts them again, a second or two after it says that it is healthy.
+pub(crate) fn settled() -> Step {
+    Step::WaitFor(WaitFor {
+        condition: Condition::ControlPlaneHealthy,
+        timeout_seconds: COMPONENT_TIMEOUT,
+        awaited: None,
+        fails_fast: false,
+        steady_seconds: STEADY,
+    })
+}
+
+/// For how long a control plane must be healthy before it counts as settled, in seconds.
+const STEADY: u64 = 8;
 
 /// Returns whether a step changes its host, rather than waiting or looking.
 fn is_change(step: &Step) -> bool {

@@ -49,6 +49,8 @@ pub(crate) enum NodeStage {
     SchedulerRuns,
     /// The kubelet, its files, and the balancer it goes through.
     Kubelet,
+    /// A control plane runs as its new kubelet wants it.
+    Settled,
     /// Labels and taints.
     Marks,
     /// The node is Ready with its new kubelet.
@@ -203,6 +205,7 @@ fn component_stage(step: &Step) -> NodeStage {
         Condition::ApiServerReady => NodeStage::ApiServerRuns,
         Condition::ControllerManagerHealthy => NodeStage::ControllerManagerRuns,
         Condition::SchedulerHealthy => NodeStage::SchedulerRuns,
+        Condition::ControlPlaneHealthy => NodeStage::Settled,
         Condition::KubeletHealthy
         | Condition::NodeUpgraded { .. }
         | Condition::NodeRegistered { .. }

@@ -1,8 +1,10 @@
 //! How a node comes back to what it was when its upgrade fails.
 
 use slipway_api::step::{Condition, ForgetKept, PutNodeBack, UncordonNode, WaitFor};
-use slipway_api::{HostName, HostSpec, Phase, PlannedStep, Step, StepId, WayBack};
+use slipway_api::{HostName, HostSpec, Phase, PlannedStep, Role, Step, StepId, WayBack};
 
+use crate::control_plane::COMPONENT_TIMEOUT;
+use crate::plan_upgrade::settled;
 use crate::upgrade_stage::CONTAINERD_UNIT;
 
 /// Returns the way back of a node whose steps are `guarded`, through `speaker`'s API server: its
@@ -14,10 +16,7 @@ pub(crate) fn way_back(
     speaker: &HostName,
     guarded: &[PlannedStep],
 ) -> WayBack {
-    let mut way = Way {
-        steps: Vec::new(),
-        patience: COMPONENT_TIMEOUT,
-    };
+    let mut way = Way { steps: Vec::new() };
     let own = &host.name;
     way.add(
         own,
@@ -43,6 +42,9 @@ pub(crate) fn way_back(
             }
         }
     }
+    if host.role == Role::ControlPlane {
+        way.add(own, settled());
+    }
     let node = host.node_name().to_owned();
     way.wait(speaker, Condition::NodeReady { node: node.clone() });
     way.add(
@@ -60,21 +62,19 @@ pub(crate) fn way_back(
 /// The kubelet's unit.
 const KUBELET_UNIT: &str = "kubelet.service";
 
-/// How long each part may take to come up again, in seconds.
-const COMPONENT_TIMEOUT: u64 = 240;
-
+/// The steps of a way back, each after the one before it.
 struct Way {
     steps: Vec<PlannedStep>,
-    patience: u64,
 }
 
 impl Way {
     fn wait(&mut self, host: &HostName, condition: Condition) {
         let wait = WaitFor {
             condition,
-            timeout_seconds: self.patience,
+            timeout_seconds: COMPONENT_TIMEOUT,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         };
         self.add(host, Step::WaitFor(wait));
     }

@@ -66,6 +66,7 @@ pub(crate) fn add_worker(
             timeout_seconds: COMPONENT_TIMEOUT,
             awaited: Some(host.clone()),
             fails_fast: false,
+            steady_seconds: 0,
         })
     };
     let registered = wait(Condition::NodeRegistered { node: node.clone() });
@@ -213,6 +214,7 @@ pub(crate) fn add_kubelet_unit(
         timeout_seconds: input.spec.timeouts.kubelet_health_check.as_secs(),
         awaited: None,
         fails_fast: false,
+        steady_seconds: 0,
     };
     builder.add_rerun(host, phase, Step::WaitFor(healthy), &[], &[unit])
 }

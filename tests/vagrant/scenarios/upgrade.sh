@@ -89,7 +89,7 @@ plan_shows_the_way() {
     upgrade plan "$to" >"$work/plan" 2>"$work/plan.err" || status=$?
     cat "$work/plan.err" "$work/plan"
     [ "$status" -eq 2 ]
-    grep -q "v$from -> v$to" "$work/plan.err"
+    grep -q "v$from -> v$to" "$work/plan"
     grep -qE 'cordon and drain node w-2' "$work/plan"
     grep -qE 'cp-1 +take a snapshot of etcd' "$work/plan"
     # Nothing has changed by it, the file neither.
@@ -144,7 +144,7 @@ budget_is_respected() {
 }
 
 killed_goes_on() {
-    upgrade apply -y >"$work/killed" 2>&1 &
+    "$slipway" upgrade apply -y -f "$file" --bundle "$bundle" >"$work/killed" 2>&1 &
     local pid=$!
     eventually 120 grep -q 'cordon and drain node w-1' "$work/killed"
     kill -9 "$pid"
@@ -190,6 +190,7 @@ nobody_noticed() {
     refused=$(on w-1 sh -c 'cat /root/refused 2>/dev/null | wc -l')
     written=$(written)
     longest=$(longest_pause)
+    on w-1 sh -c "awk '{ print \$2 }' /root/refused 2>/dev/null | sort | uniq -c"
     figure "workload: $failed of $asked requests failed (aim 0)"
     figure "API through w-1's balancer: $refused of $((written + refused)) calls failed (aim under 0.5 %), longest gap $longest s (aim 3)"
     [ "$((failed * 200))" -lt "$asked" ]

@@ -51,6 +51,7 @@ fn component_of(condition: &Condition) -> Option<&'static str> {
         Condition::ControllerManagerHealthy => Some("kube-controller-manager"),
         Condition::SchedulerHealthy => Some("kube-scheduler"),
         Condition::KubeletHealthy
+        | Condition::ControlPlaneHealthy
         | Condition::NodeUpgraded { .. }
         | Condition::NodeRegistered { .. }
         | Condition::NodeReady { .. }

@@ -18,6 +18,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long a kubelet may take to see that a manifest changed: it looks every
 /// 20 s by itself (`fileCheckFrequency`), and stops the old container then.
 const MANIFEST_LIMIT: Duration = Duration::from_secs(60);
+/// How long the old container may take once the new manifest is there. An API server waits for
+/// watches that nobody ends, until its Pod's grace of 30 s is over and it is killed; all other
+/// requests are answered long before. etcd survives a kill at any moment.
+const LINGER: Duration = Duration::from_secs(12);
 /// How long nothing of a component may run until it is looked why.
 const SILENCE: Duration = Duration::from_secs(12);
 /// How long a component may take to end by itself: a Pod's default grace.
@@ -121,20 +125,40 @@ async fn replacement(
     deadline: Instant,
     context: &Context,
 ) -> Result<Option<Container>, AgentError> {
-    let mut seen = Instant::now();
+    let begun = Instant::now();
+    let mut seen = begun;
+    let mut is_hurried = false;
+    let mut first_attempt = None;
     loop {
-        let running = running(client, step).await?;
+        let all = containers(client, step).await?;
+        let newest = all.iter().find(|container| container.id != old);
+        let is_new = |it: &&Container| all.iter().all(|other| other.created_at <= it.created_at);
+        if let Some(newest) = newest.filter(is_new).filter(|_| !old.is_empty()) {
+            let first = *first_attempt.get_or_insert(newest.attempt);
+            if newest.state == ContainerState::Exited && newest.attempt > first {
+                let because = "it ends again and again".to_owned();
+                return Err(does_not_come_up(step, because).await);
+            }
+        }
+        let running: Vec<Container> = all.into_iter().filter(is_running).collect();
         if !running.is_empty() {
             seen = Instant::now();
         } else if seen.elapsed() >= SILENCE {
             seen = Instant::now();
             if let Some(because) = obstacle(&step.name, client, context).await {
-                return Err(AgentError::DoesNotComeUp {
-                    component: step.name.clone(),
-                    because,
-                    log_tail: component_logs(&step.socket, &[&step.name]).await,
-                });
+                return Err(does_not_come_up(step, because).await);
             }
+        }
+        let lingers = running.iter().any(|container| container.id == old);
+        if lingers && !is_hurried && begun.elapsed() >= LINGER {
+            is_hurried = true;
+            context.log(format!(
+                "{} has not ended by itself within {} s: it is ended",
+                step.name,
+                LINGER.as_secs()
+            ));
+            let stopped = client.stop_container(old, Duration::from_secs(1)).await;
+            stopped.map_err(runtime(format!("stop {}", step.name)))?;
         }
         if running.iter().all(|container| container.id != old)
             && let Some(container) = running.into_iter().next()
@@ -148,13 +172,34 @@ async fn replacement(
     }
 }
 
+async fn does_not_come_up(step: &EnsureStaticPod, because: String) -> AgentError {
+    AgentError::DoesNotComeUp {
+        component: step.name.clone(),
+        because,
+        log_tail: component_logs(&step.socket, &[&step.name]).await,
+    }
+}
+
 /// Returns the running containers of the component, the newest first.
 async fn running(client: &CriClient, step: &EnsureStaticPod) -> Result<Vec<Container>, AgentError> {
+    let mut containers = containers(client, step).await?;
+    containers.retain(is_running);
+    Ok(containers)
+}
+
+/// Returns the containers of the component, also those that ended, the newest first.
+async fn containers(
+    client: &CriClient,
+    step: &EnsureStaticPod,
+) -> Result<Vec<Container>, AgentError> {
     let containers = client.component_containers(&step.name).await;
     let mut containers = containers.map_err(runtime("list containers".to_owned()))?;
-    containers.retain(|container| container.state == ContainerState::Running);
     containers.sort_by_key(|container| std::cmp::Reverse(container.created_at));
     Ok(containers)
+}
+
+fn is_running(container: &Container) -> bool {
+    container.state == ContainerState::Running
 }
 
 fn changed(

@@ -48,10 +48,17 @@ pub(super) async fn apply_condition(step: &WaitFor, context: &Context) -> Result
         false => None,
     };
     let mut watched = Instant::now();
+    let steady = Duration::from_secs(step.steady_seconds);
+    let mut held_since = None;
     loop {
         let Some(seen) = missing(&step.condition, context).await else {
-            return Ok(());
+            if held_since.get_or_insert_with(Instant::now).elapsed() >= steady {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+            continue;
         };
+        held_since = None;
         if let Some(watch) = &watch
             && watched.elapsed() >= WATCH_PAUSE
         {
@@ -83,6 +90,7 @@ async fn missing(condition: &Condition, context: &Context) -> Option<String> {
             Condition::ApiServerReady => api_server_missing(context).await,
             Condition::ControllerManagerHealthy => component_missing(CONTROLLER_MANAGER_PORT).await,
             Condition::SchedulerHealthy => component_missing(SCHEDULER_PORT).await,
+            Condition::ControlPlaneHealthy => control_plane_missing(context).await,
             Condition::NodeUpgraded { node, version } => {
                 let condition = ApiCondition::NodeUpgraded {
                     node: node.clone(),
@@ -155,6 +163,28 @@ async fn seen_by_kubelet(
         Ok(Observation::NotYet(seen)) => Some(seen),
         Err(error) => Some(slipway_api::Failure::of(&error).to_string()),
     }
+}
+
+/// Returns what is missing of the whole control plane on this host.
+async fn control_plane_missing(context: &Context) -> Option<String> {
+    let manifest = format!("{}/etcd.yaml", paths::MANIFESTS_DIR);
+    if context.at(&manifest).exists()
+        && let Some(missing) = etcd::unhealthy(context).await
+    {
+        return Some(missing);
+    }
+    if let Some(missing) = api_server_missing(context).await {
+        return Some(missing);
+    }
+    for (name, port) in [
+        ("the controller manager", CONTROLLER_MANAGER_PORT),
+        ("the scheduler", SCHEDULER_PORT),
+    ] {
+        if let Some(missing) = component_missing(port).await {
+            return Some(format!("{name}: {missing}"));
+        }
+    }
+    None
 }
 
 async fn component_missing(port: u16) -> Option<String> {
@@ -269,7 +299,7 @@ async fn timed_out(step: &WaitFor, seen: String) -> AgentError {
             component_logs(paths::CONTAINERD_SOCKET, &["etcd"]).await,
             "journalctl -u kubelet, and the files in /var/log/pods",
         ),
-        Condition::ApiServerReady => (
+        Condition::ApiServerReady | Condition::ControlPlaneHealthy => (
             component_logs(paths::CONTAINERD_SOCKET, &COMPONENTS).await,
             "journalctl -u kubelet, and the files in /var/log/pods",
         ),
@@ -328,6 +358,7 @@ mod tests {
             timeout_seconds: 20,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         });
         assert!(crate::steps::run(&step, &context).await.unwrap());
         answers.abort();

@@ -83,6 +83,9 @@ pub struct WaitFor {
     /// depends on is there, so it will not come up by itself.
     #[serde(default)]
     pub fails_fast: bool,
+    /// For how many seconds it must hold without a break.
+    #[serde(default)]
+    pub steady_seconds: u64,
 }
 
 /// Something that becomes true by itself.
@@ -99,6 +102,8 @@ pub enum Condition {
     ControllerManagerHealthy,
     /// The scheduler on this host answers its health check.
     SchedulerHealthy,
+    /// All components of the control plane on this host answer theirs, etcd where it runs here.
+    ControlPlaneHealthy,
     /// The node is Ready, and a kubelet of this version says so.
     NodeUpgraded {
         /// The node's name.
@@ -146,6 +151,7 @@ impl fmt::Display for Condition {
             Self::ApiServerReady => f.write_str("the API server is ready"),
             Self::ControllerManagerHealthy => f.write_str("the controller manager is healthy"),
             Self::SchedulerHealthy => f.write_str("the scheduler is healthy"),
+            Self::ControlPlaneHealthy => f.write_str("the whole control plane is healthy"),
             Self::NodeUpgraded { node, version } => {
                 write!(f, "node {node} is Ready with {version}")
             }

@@ -13,7 +13,7 @@ use super::agreed_run::AgreedRun;
 use super::cluster_look::{ClusterLook, Intent};
 use super::execution::{exit_code_of, exit_code_of_plan};
 use super::kubeconfig::write_private;
-use crate::args::{Output, UpgradeApplyArgs, UpgradeArgs, UpgradeCommand, UpgradePlanArgs};
+use crate::args::Output;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
@@ -21,6 +21,7 @@ use crate::file_version::write_version;
 use crate::saved_plan::SavedPlan;
 use crate::session::{new_run, versions_in_bundle};
 use crate::show::{SameAgain, UpgradePage};
+use crate::upgrade_args::{UpgradeApplyArgs, UpgradeArgs, UpgradeCommand, UpgradePlanArgs};
 
 /// Runs the command.
 pub(super) async fn run(command: UpgradeCommand, output: Output) -> Result<ExitCode, CliError> {

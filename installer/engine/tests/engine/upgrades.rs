@@ -161,9 +161,11 @@ async fn a_step_that_fails_puts_its_node_back_and_no_other_begins() {
                 .find(|way| way.guards.iter().any(|id| failed.contains(id)));
             let begun: Vec<&HostName> = entries
                 .iter()
-                .filter_map(|entry| match &entry.event {
-                    Event::WayBackStarted { host, .. } => Some(host),
-                    _ => None,
+                .filter_map(|entry| {
+                    if let Event::WayBackStarted { host, .. } = &entry.event {
+                        return Some(host);
+                    }
+                    None
                 })
                 .collect();
             let what = format!("host {victim} at {nth}: {failed:?}");

@@ -178,6 +178,7 @@ mod tests {
             timeout_seconds: 240,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         }));
         assert!(limit(&wait) > Duration::from_secs(240));
         let drain = run(Step::DrainNode(DrainNode {
@@ -193,6 +194,7 @@ mod tests {
             timeout_seconds: u64::MAX,
             awaited: None,
             fails_fast: false,
+            steady_seconds: 0,
         }));
         assert_eq!(limit(&forever).as_secs(), u64::MAX);
     }

@@ -254,9 +254,13 @@ fn the_way_back_puts_files_back_and_starts_what_reads_them() {
     let ids: Vec<&str> = way.steps.iter().map(|it| it.id.as_str()).collect();
     insta::assert_debug_snapshot!(ids);
     // Whatever a guarded step writes is kept.
-    let keep = plan.steps.iter().find_map(|it| match &it.step {
-        Step::KeepNode(step) if it.host.as_str() == "cp-2" => Some(step),
-        _ => None,
+    let keep = plan.steps.iter().find_map(|it| {
+        if let Step::KeepNode(step) = &it.step
+            && it.host.as_str() == "cp-2"
+        {
+            return Some(step);
+        }
+        None
     });
     insta::assert_debug_snapshot!(keep.unwrap().paths);
     let guards = |describe: &str| way.guards.iter().any(|it| it.as_str().ends_with(describe));

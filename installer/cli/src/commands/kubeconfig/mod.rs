@@ -11,10 +11,11 @@ use std::path::Path;
 
 use slipway_api::protocol::{Reply, Request};
 
-use crate::args::{ClusterArgs, KubeconfigArgs, KubeconfigCommand, Output};
+use crate::args::{ClusterArgs, Output};
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
+use crate::kubeconfig_args::{KubeconfigArgs, KubeconfigCommand};
 
 pub(crate) async fn run(args: KubeconfigArgs, output: Output) -> Result<ExitCode, CliError> {
     if let Some(KubeconfigCommand::User(args)) = args.command {

@@ -8,10 +8,10 @@ use slipway_pki::{
 };
 
 use super::write_private;
-use crate::args::UserArgs;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
+use crate::kubeconfig_args::UserArgs;
 
 /// The group whose members may do everything, whatever RBAC says, and cannot be stopped.
 const MASTERS: &str = "system:masters";
