@@ -55,6 +55,7 @@ test-full: ## every story, or one of them: make test-full GROUP=faults
 	@tests/run.sh full "$(GROUP)"
 
 bench: bundle ## figures beside their goals, kubeadm by hand among them
+	@$(MAKE) --no-print-directory bundle KUBERNETES=1.35.4
 	@$(STATIC) -q -p slipway-hosts --example upload_speed
 	@tests/bench.sh $(CARGO_TARGET_DIR)/$(TARGET)/release/examples
 	@tests/many-hosts.sh $(SLIPWAY) $(BUNDLE)

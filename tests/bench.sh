@@ -2,7 +2,7 @@
 # Figures beside their goals, on lab hosts of this machine: three, one of them the control
 # plane, then five, three of them, of which one crashes. Slipway and kubeadm are timed on
 # the same hosts in the same run.
-# Usage: bench.sh EXAMPLES [three | five]   (the folder of built examples)
+# Usage: bench.sh EXAMPLES [three | five | upgrade]   (the folder of built examples)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 RESULTS=/dev/null # there are no outcomes here, only figures
@@ -117,7 +117,44 @@ five_hosts() {
         "at most $(awk -v it="$by_hand" 'BEGIN { printf "%.1f", it / 2 }')"
 }
 
+# One control-plane node goes from the minor before to this one, by Slipway and by kubeadm, on
+# the same host, with images present. kubeadm swaps etcd, API server, controller manager and
+# scheduler and renews certificates; Slipway does that, and keeps the node's files, takes a
+# snapshot of etcd, brings the kubelet, and waits until it has settled.
+old=1.35.4
+old_bundle=$SLIPWAY_CACHE/bundles/slipway-$old.bundle
+old_one_up() { "$slipway" init -f "$file" --bundle "$old_bundle" -y && works 1; }
+old_again() {
+    "$slipway" reset -f "$file" --all -y && sed -i "s/kubernetesVersion: .*/kubernetesVersion: v$old/" "$file" && old_one_up
+}
+images_there() {
+    local layout
+    for layout in $(image_layouts all); do
+        tar -C "$layout" -cf - . | on cp-1 ctr --namespace k8s.io images import --local -
+    done
+}
+slipway_upgrades() { "$slipway" upgrade apply "$version" -f "$file" --bundle "$bundle" -y; }
+kubeadm_upgrades() { on cp-1 kubeadm upgrade apply "v$version" --yes --ignore-preflight-errors=SystemVerification,CreateJob; }
+one_upgrade() {
+    local ours by_hand
+    "$slipway" lab up --name "$lab" --workers 0 --kubernetes-version "$old" --hosts-only >"$work/up" 2>&1
+    seconds old_one_up >"$work/took"
+    seconds images_there >"$work/took"
+    bring_kubeadm cp-1
+    by_hand=$(seconds kubeadm_upgrades)
+    seconds old_again >"$work/took"
+    seconds images_there >"$work/took"
+    ours=$(seconds slipway_upgrades)
+    row "kubeadm upgrade apply $old -> $version, one control-plane node" "$by_hand" ""
+    row "slipway upgrade apply on the same host, the kubelet too" "$ours" \
+        "at most $(awk -v it="$by_hand" 'BEGIN { printf "%.1f", it / 3 }')"
+}
+lab_away() { "$slipway" lab down --name "$lab" >"$work/down" 2>&1; }
+
 row WHAT SECONDS GOAL
-[ "$part" = five ] || three_hosts
-[ "$part" != both ] || "$slipway" lab down --name "$lab" >"$work/down" 2>&1
-[ "$part" = three ] || five_hosts
+case $part in
+    three) three_hosts ;;
+    five) five_hosts ;;
+    upgrade) one_upgrade ;;
+    *) three_hosts; lab_away; five_hosts; lab_away; one_upgrade ;;
+esac

@@ -7,9 +7,27 @@ use std::path::Path;
 use slipway_api::{ClusterFile, KubernetesVersion};
 
 use crate::cli_error::CliError;
+use crate::session::spec_error;
 
 /// The field, in our document as in a ClusterConfiguration.
 const FIELD: &str = "kubernetesVersion:";
+
+/// Refuses a version with which the file would be wrong, for example because that version no
+/// longer knows a flag that the file gives a kubelet.
+///
+/// # Errors
+/// The file cannot be read, or has errors with that version, which are all told.
+pub(crate) fn check_version(path: &Path, version: &KubernetesVersion) -> Result<(), CliError> {
+    let origin = format!("{} with {version}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        CliError::bad_input(
+            format!("cannot read {origin}: {error}"),
+            "name a file that is there",
+        )
+    })?;
+    let parsed = ClusterFile::parse(&with_version(&text, version), &origin);
+    parsed.map(drop).map_err(|errors| spec_error(&errors))
+}
 
 /// Writes `version` into the cluster file at `path` and leaves everything else as it is, to the
 /// byte; returns whether anything was to be written.
@@ -122,6 +140,21 @@ mod tests {
         let text = "spec: # ours\n  kubernetesVersion:  \"1.35.4\" # next: 1.36\r\n  a: 1\n---\nkubernetesVersion: v1.35.4";
         let expected = "spec: # ours\n  kubernetesVersion:  \"1.36.3\" # next: 1.36\r\n  a: 1\n---\nkubernetesVersion: v1.36.3";
         assert_eq!(with_version(text, &version), expected);
+    }
+
+    #[test]
+    fn a_version_that_does_not_know_a_flag_of_the_file_is_refused_before_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.yaml");
+        let text = "apiVersion: slipway.dev/v1alpha1\nkind: Cluster\nmetadata: { name: harbour }\n\
+            spec:\n  kubernetesVersion: 1.34.4\n  hosts:\n    - name: cp-1\n      \
+            address: 192.0.2.11\n      role: control-plane\n      \
+            kubeletExtraArgs: [{ name: pod-infra-container-image, value: pause }]\n";
+        std::fs::write(&path, text).unwrap();
+        check_version(&path, &KubernetesVersion::new(34, 5)).unwrap();
+        let error = check_version(&path, &KubernetesVersion::new(35, 4)).unwrap_err();
+        let told = error.failure.to_string();
+        assert!(told.contains("pod-infra-container-image"), "{told}");
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn read_bounded(path: &Path, origin: &str) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
-fn spec_error(errors: &SpecErrors) -> CliError {
+pub(crate) fn spec_error(errors: &SpecErrors) -> CliError {
     let failure = slipway_api::Failure::because(errors.to_string().trim_end().to_owned());
     CliError {
         code: ExitCode::BadInput,

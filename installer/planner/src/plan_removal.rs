@@ -188,8 +188,11 @@ pub(crate) fn add_host_cleanup(
     }
     let mut needs = needs.to_vec();
     let mut removals: Vec<(StepId, Vec<String>)> = Vec::new();
+    // A kubelet that runs, as on a host that has just started, makes more of all that while
+    // the plan is read and its node is drained.
+    let mut kubelet_stopped: Option<StepId> = None;
     for step in cleanup(spec, host, host_facts) {
-        let after: Vec<StepId> = match looked_at_again(&step) {
+        let mut after: Vec<StepId> = match looked_at_again(&step) {
             None => Vec::new(),
             Some(folder) => {
                 let is_below = |path: &String| Path::new(path).starts_with(folder);
@@ -199,12 +202,31 @@ pub(crate) fn add_host_cleanup(
                 touching.map(|(id, _)| id.clone()).collect()
             }
         };
+        if is_made_by_kubelet(&step) {
+            after.extend(kubelet_stopped.clone());
+        }
         let paths = removed_paths(&step);
         let id = builder.add_rerun(name, Phase::CleanupNode, step, &needs, &after);
+        kubelet_stopped.get_or_insert_with(|| id.clone());
         removals.push((id.clone(), paths));
         needs = vec![id];
     }
     Ok(needs.pop())
+}
+
+/// Returns whether a step takes away what a kubelet and its pods make as long as they run.
+fn is_made_by_kubelet(step: &Step) -> bool {
+    matches!(step, Step::StopUnit(step) if step.unit == POD_SLICE)
+        || matches!(
+            step,
+            Step::RemovePods(_)
+                | Step::EndContainers(_)
+                | Step::UnmountBelow(_)
+                | Step::RemoveCgroups(_)
+                | Step::RemoveNamespaces(_)
+                | Step::RemoveLinks(_)
+                | Step::RemoveRules(_)
+        )
 }
 
 /// Returns the folder below which files must be gone before a step can tell

@@ -112,7 +112,7 @@ apiServer:
 YAML
     local status=0 start=$SECONDS
     upgrade apply "$to" -y >"$work/wrong" 2>&1 || status=$?
-    figure "a wrong flag was told and put back within $((SECONDS - start)) s of the command"
+    figure "a wrong flag was told $(awk '/write .*kube-apiserver.yaml/ { from = $2 } / FAILED / { to = $2 } END { printf "%.0f", to - from }' "$work/wrong") s after its manifest was there, the node as it was $((SECONDS - start)) s after the command"
     tail -n 40 "$work/wrong"
     [ "$status" -eq 1 ]
     grep -q 'unknown flag: --no-such-flag' "$work/wrong"
@@ -146,7 +146,7 @@ budget_is_respected() {
 killed_goes_on() {
     "$slipway" upgrade apply -y -f "$file" --bundle "$bundle" >"$work/killed" 2>&1 &
     local pid=$!
-    eventually 120 grep -q 'cordon and drain node w-1' "$work/killed"
+    eventually 120 grep -qE '^\[.* done .* keep this host' "$work/killed"
     kill -9 "$pid"
     wait "$pid" || true
     upgrade apply -y

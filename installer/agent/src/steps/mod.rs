@@ -112,7 +112,10 @@ pub(crate) async fn check(step: &Step, context: &Context) -> Result<Check, Agent
 ///
 /// Returns whether anything changed.
 pub(crate) async fn run(step: &Step, context: &Context) -> Result<bool, AgentError> {
+    // One look does not tell whether something stays so.
+    let must_stay = matches!(step, Step::WaitFor(wait) if wait.steady_seconds > 0);
     match check(step, context).await? {
+        Check::Satisfied if must_stay => {}
         Check::Satisfied => return Ok(false),
         Check::Needed { because } => context.log(because),
     }

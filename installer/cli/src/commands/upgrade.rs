@@ -17,7 +17,7 @@ use crate::args::Output;
 use crate::cli_error::CliError;
 use crate::cluster::Cluster;
 use crate::exit_code::ExitCode;
-use crate::file_version::write_version;
+use crate::file_version::{check_version, write_version};
 use crate::saved_plan::SavedPlan;
 use crate::session::{new_run, versions_in_bundle};
 use crate::show::{SameAgain, UpgradePage};
@@ -141,6 +141,9 @@ impl Journey {
         let named = args.version.as_ref().or(args.to.as_ref());
         let named = named.or(saved.as_ref().map(|saved| &saved.target));
         if let Some(version) = named {
+            if let Some(file) = &args.cluster.config {
+                check_version(file, version)?;
+            }
             cluster.spec.kubernetes_version = version.clone();
         }
         let ignored = args.ignore_preflight_errors.iter().cloned();
