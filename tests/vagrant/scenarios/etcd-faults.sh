@@ -57,7 +57,8 @@ three_vote_and_are_ready() {
     eventually 60 members >/dev/null
     members_are cp-1 cp-2 cp-3
     eventually 90 nodes_ready 4
-    no_changes
+    # Its API server may still be on its way.
+    eventually 90 no_changes
     acknowledged_is_there
 }
 

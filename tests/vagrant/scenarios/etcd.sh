@@ -126,7 +126,9 @@ dead_member_is_told() {
     eventually 60 refuses 1 "could not connect to etcd" etcd members
     refuses 1 "no API server answers" "$slipway" status -f "$file"
     on cp-1 sh -c 'mv /root/etcd.yaml /etc/kubernetes/manifests/'
-    eventually 90 prints 'etcd is healthy' etcd members
+    # The kubelet waits for the API server, which waits for etcd.
+    eventually 240 prints 'etcd is healthy' etcd members
+    eventually 120 kubectl get --raw /readyz
 }
 kept=/var/lib/slipway/snapshots
 snapshots() { on cp-1 sh -c "ls $kept"; }
@@ -176,7 +178,9 @@ failed_snapshot_deletes_nothing() {
     eventually 60 refuses 1 "could not connect to etcd" etcd members
     fails on cp-1 systemctl start slipway-etcd-snapshot.service
     on cp-1 sh -c 'mv /root/etcd.yaml /etc/kubernetes/manifests/'
-    eventually 90 prints 'etcd is healthy' etcd members
+    # The kubelet waits for the API server, which waits for etcd.
+    eventually 240 prints 'etcd is healthy' etcd members
+    eventually 120 kubectl get --raw /readyz
     [ "$(snapshots)" = "$before" ]
     [ -z "$(on cp-1 find "$kept" -name '*.part')" ]
     on cp-1 systemctl reset-failed slipway-etcd-snapshot.service

@@ -40,14 +40,29 @@ pub(super) async fn check_join(step: &JoinEtcd, context: &Context) -> Result<Che
 /// Returns why the member on this host has no vote; none where it has one.
 async fn vote_missing(step: &JoinEtcd, context: &Context) -> Option<String> {
     let members = async { local(context).await?.members().await };
-    match members.await {
-        Err(error) => Some(Failure::of(&error).to_string()),
-        Ok(members) => match own(&members, step) {
-            None => Some("the others do not have it as a member".to_owned()),
-            Some(member) if member.is_learner => Some("it has no vote yet".to_owned()),
-            Some(_) => None,
+    let members = match members.await {
+        Ok(members) => members,
+        // It may be starting by a new manifest: with its data it is the member that the others
+        // know.
+        Err(error) => match others_view(step, context).await {
+            Some(members) => members,
+            None => return Some(Failure::of(&error).to_string()),
         },
+    };
+    match own(&members, step) {
+        None => Some("the others do not have it as a member".to_owned()),
+        Some(member) if member.is_learner => Some("it has no vote yet".to_owned()),
+        Some(_) => None,
     }
+}
+
+/// Returns the members as the others see them, where this host has a member's data.
+async fn others_view(step: &JoinEtcd, context: &Context) -> Option<Vec<EtcdMember>> {
+    if !data(step, context).exists() {
+        return None;
+    }
+    let peers = Peers::find(step, context).await.ok()?;
+    peers.members(step).await.ok()
 }
 
 pub(super) async fn apply_join(step: &JoinEtcd, context: &Context) -> Result<(), AgentError> {
