@@ -266,6 +266,12 @@ impl Upgrade<'_> {
         });
         let mut keep = self.new_step(&host.name, Phase::PrepareUpgrade, keep);
         keep.only_with = changing;
+        let after = stages.entry(NodeStage::After).or_default();
+        let forget = Step::ForgetKept(ForgetKept {});
+        let mut forget = self.new_step(&host.name, Phase::NodeReady, forget);
+        // There is nothing to forget yet when the plan is made.
+        forget.reruns_after = vec![keep.id.clone()];
+        after.push(forget);
         stages.insert(NodeStage::Keep, vec![keep]);
         self.plan
             .ways_back
@@ -335,11 +341,11 @@ impl Upgrade<'_> {
         upgraded.reruns_after = units;
         stages.insert(NodeStage::Ready, vec![upgraded]);
         let uncordon = Step::UncordonNode(UncordonNode { node_name: node });
-        let uncordon = self.new_step(&speaker, Phase::NodeReady, uncordon);
+        let mut uncordon = self.new_step(&speaker, Phase::NodeReady, uncordon);
+        // Nor is anything cordoned yet.
+        let drains = stages.get(&NodeStage::Drain).into_iter().flatten();
+        uncordon.reruns_after = drains.map(|it| it.id.clone()).collect();
         stages.insert(NodeStage::Uncordon, vec![uncordon]);
-        let forget = Step::ForgetKept(ForgetKept {});
-        let forget = self.new_step(&host.name, Phase::NodeReady, forget);
-        stages.entry(NodeStage::After).or_default().push(forget);
         stages
     }
 

@@ -247,6 +247,24 @@ fn a_new_flag_alone_restarts_one_api_server_and_drains_nothing() {
 }
 
 #[test]
+fn a_node_that_is_drained_comes_back_though_nothing_was_cordoned_when_the_plan_was_made() {
+    let plan = whole();
+    let is_left = |step: &Step| {
+        matches!(step, Step::DrainNode(_) | Step::KeepNode(_))
+            || matches!(step, Step::InstallBlob(step) if step.name == "kubelet")
+    };
+    let others = plan.steps.iter().filter(|it| !is_left(&it.step));
+    let checks = others.map(|it| (it.id.clone(), Check::Satisfied)).collect();
+    let left = plan.without_satisfied(&checks);
+    for node in ["cp-1", "cp-2", "cp-3"] {
+        let back = format!("uncordon node {node}");
+        assert_eq!(positions(&left, |step| step.describe() == back).len(), 1);
+    }
+    let forgets = positions(&left, |step| matches!(step, Step::ForgetKept(_)));
+    assert_eq!(forgets.len(), 4);
+}
+
+#[test]
 fn the_way_back_puts_files_back_and_starts_what_reads_them() {
     let plan = whole();
     let way = plan.ways_back.iter().find(|it| it.host.as_str() == "cp-2");
