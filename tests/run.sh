@@ -19,7 +19,7 @@ trap 'rm -f "$RESULTS" "$STAGES"' EXIT
 
 # What each mode runs. A name with a version runs the story before it on that
 # version; everything else is a script of its own name.
-quick="unit programs cli preflight cluster-up high-availability upgrade"
+quick="unit programs cli preflight cluster-up high-availability"
 all="unit programs-full cli preflight many-hosts cluster-up high-availability upgrade cluster-up-1.35.4 cluster-up-1.34.4 faults crash kubeadm-together kubeadm-control-plane clean-reset local-mode file external-ca certs etcd quorum-loss etcd-restore external-etcd membership etcd-faults upgrade-adopted"
 
 case $mode in

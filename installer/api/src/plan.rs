@@ -90,6 +90,25 @@ impl Plan {
     /// A step without a check stays, and so does one that must run again
     /// after a step that stays. The reasons come from the checks.
     pub fn without_satisfied(self, checks: &BTreeMap<StepId, Check>) -> Self {
+        let kept: BTreeSet<StepId> = self
+            .clone()
+            .left(checks, &BTreeSet::new())
+            .steps
+            .into_iter()
+            .map(|step| step.id)
+            .collect();
+        // What is needed only with others goes with them, and so does what would run again
+        // after it.
+        let unwanted = self.steps.iter().filter(|step| {
+            let mut reasons = step.only_with.iter();
+            !step.only_with.is_empty() && !reasons.any(|id| kept.contains(id))
+        });
+        let unwanted: BTreeSet<StepId> = unwanted.map(|step| step.id.clone()).collect();
+        self.left(checks, &unwanted)
+    }
+
+    /// Returns the plan without the steps that are satisfied or unwanted.
+    fn left(self, checks: &BTreeMap<StepId, Check>, unwanted: &BTreeSet<StepId>) -> Self {
         let mut kept = BTreeSet::new();
         // What a dropped step waited for, its dependants must wait for in its place.
         let mut inherited: BTreeMap<StepId, Vec<StepId>> = BTreeMap::new();
@@ -105,6 +124,10 @@ impl Plan {
             needs.sort();
             needs.dedup();
             step.needs = needs;
+            if unwanted.contains(&step.id) {
+                inherited.insert(step.id, step.needs);
+                continue;
+            }
             let cause = step.reruns_after.iter().find(|id| kept.contains(*id));
             match (checks.get(&step.id), cause) {
                 (Some(Check::Satisfied), None) => {
@@ -129,10 +152,7 @@ impl Plan {
             left_out: self.left_out,
             ways_back: self.ways_back,
         };
-        left.without(|step| {
-            let mut reasons = step.only_with.iter();
-            !step.only_with.is_empty() && !reasons.any(|id| kept.contains(id))
-        })
+        left.without(|_| false)
     }
 
     /// Returns whether somebody who agreed to `other` has agreed to this plan:

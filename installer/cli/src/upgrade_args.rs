@@ -25,9 +25,9 @@ pub(crate) enum UpgradeCommand {
 pub(crate) struct UpgradeArgs {
     /// The Kubernetes version to go to; by default the one in the cluster file.
     #[arg(value_name = "VERSION")]
-    pub version: Option<KubernetesVersion>,
+    pub target: Option<KubernetesVersion>,
     /// The same.
-    #[arg(long, value_name = "VERSION", conflicts_with = "version")]
+    #[arg(long, value_name = "VERSION", conflicts_with = "target")]
     pub to: Option<KubernetesVersion>,
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -73,7 +73,7 @@ pub(crate) struct UpgradeApplyArgs {
     pub upgrade: UpgradeArgs,
     /// Run the plan that `upgrade plan --out` wrote within the last day, without asking: no step
     /// more than it has, or nothing.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "to", "dry_run"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["target", "to", "dry_run"])]
     pub plan: Option<PathBuf>,
     /// Do not ask before anything changes.
     #[arg(short, long)]

@@ -138,7 +138,7 @@ impl Journey {
         let name = cluster.spec.name.clone();
         let saved = plan.map(|path| SavedPlan::read(path, &name, Timestamp::now()));
         let saved = saved.transpose()?;
-        let named = args.version.as_ref().or(args.to.as_ref());
+        let named = args.target.as_ref().or(args.to.as_ref());
         let named = named.or(saved.as_ref().map(|saved| &saved.target));
         if let Some(version) = named {
             if let Some(file) = &args.cluster.config {

@@ -243,6 +243,7 @@ fn a_new_flag_alone_restarts_one_api_server_and_drains_nothing() {
     control-plane      cp-2  write /etc/kubernetes/manifests/kube-apiserver.yaml
     wait-control-plane cp-2  run static Pod kube-apiserver
     wait-control-plane cp-2  wait until the API server is ready
+    node-ready         cp-2  forget the files that were kept
     ");
 }
 
