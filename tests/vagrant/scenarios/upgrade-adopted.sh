@@ -59,7 +59,7 @@ it_is_imported() {
     "$slipway" config validate -f "$work/adopted.yaml"
     [ "$(stat -c %a "$work/adopted.yaml")" = 600 ]
     refuses 64 'is there already' "$slipway" config import --from-cluster 192.0.2.1 --out "$work/adopted.yaml"
-    "$slipway" status -f "$work/adopted.yaml"
+    eventually 120 "$slipway" status -f "$work/adopted.yaml"
 }
 it_is_upgraded() {
     local status=0 start
