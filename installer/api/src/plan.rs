@@ -90,6 +90,9 @@ impl Plan {
     /// A step without a check stays, and so does one that must run again
     /// after a step that stays. The reasons come from the checks.
     pub fn without_satisfied(self, checks: &BTreeMap<StepId, Check>) -> Self {
+        if self.steps.iter().all(|step| step.only_with.is_empty()) {
+            return self.left(checks, &BTreeSet::new());
+        }
         let kept: BTreeSet<StepId> = self
             .clone()
             .left(checks, &BTreeSet::new())
@@ -146,13 +149,12 @@ impl Plan {
             kept.insert(step.id.clone());
             steps.push(step);
         }
-        let left = Self {
+        Self {
             cluster: self.cluster,
+            ways_back: ways_back_of(&steps, self.ways_back),
             steps,
             left_out: self.left_out,
-            ways_back: self.ways_back,
-        };
-        left.without(|_| false)
+        }
     }
 
     /// Returns whether somebody who agreed to `other` has agreed to this plan:
@@ -192,17 +194,11 @@ impl Plan {
             step.reruns_after.retain(|id| !inherited.contains_key(id));
             steps.push(step);
         }
-        let kept: BTreeSet<&StepId> = steps.iter().map(|step| &step.id).collect();
-        let mut ways_back = self.ways_back;
-        for way in &mut ways_back {
-            way.guards.retain(|id| kept.contains(id));
-        }
-        ways_back.retain(|way| !way.guards.is_empty());
         Self {
             cluster: self.cluster,
+            ways_back: ways_back_of(&steps, self.ways_back),
             steps,
             left_out: self.left_out,
-            ways_back,
         }
     }
 
@@ -221,6 +217,16 @@ impl Plan {
         }
         hosts
     }
+}
+
+/// Returns the ways back that still guard any of `steps`, and of their guards those.
+fn ways_back_of(steps: &[PlannedStep], mut all: Vec<WayBack>) -> Vec<WayBack> {
+    let kept: BTreeSet<&StepId> = steps.iter().map(|step| &step.id).collect();
+    for way in &mut all {
+        way.guards.retain(|id| kept.contains(id));
+    }
+    all.retain(|way| !way.guards.is_empty());
+    all
 }
 
 #[cfg(test)]
