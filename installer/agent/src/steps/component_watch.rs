@@ -12,6 +12,9 @@ use crate::{AgentError, files};
 /// a moment, once.
 const ENDS: u32 = 2;
 
+/// What is said of a component that does.
+pub(super) const ENDS_AGAIN: &str = "it ends again and again";
+
 /// Looks at a component's containers while something waits for it.
 pub(super) struct ComponentWatch {
     component: &'static str,
@@ -36,11 +39,17 @@ impl ComponentWatch {
         let has_ended = newest.state == ContainerState::Exited;
         let ends = newest.attempt.saturating_sub(self.attempts_before) + u32::from(has_ended);
         (ends >= ENDS).then_some(())?;
-        Some(AgentError::DoesNotComeUp {
-            component: self.component.to_owned(),
-            because: "it ends again and again".to_owned(),
-            log_tail: component_logs(paths::CONTAINERD_SOCKET, &[self.component]).await,
-        })
+        let because = ENDS_AGAIN.to_owned();
+        Some(does_not_come_up(self.component, paths::CONTAINERD_SOCKET, because).await)
+    }
+}
+
+/// Returns the error of a component that does not come up, with what it said last.
+pub(super) async fn does_not_come_up(component: &str, socket: &str, because: String) -> AgentError {
+    AgentError::DoesNotComeUp {
+        component: component.to_owned(),
+        because,
+        log_tail: component_logs(socket, &[component]).await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use slipway_api::step::EnsureStaticPod;
 use slipway_api::{Check, paths};
 
-use super::component_watch::obstacle;
+use super::component_watch::{ENDS_AGAIN, does_not_come_up, obstacle};
 use super::needed;
 use super::wait_for::component_logs;
 use crate::AgentError;
@@ -141,8 +141,8 @@ async fn replacement(
         if let Some(newest) = newest.filter(is_new).filter(|_| !old.is_empty()) {
             let first = *first_attempt.get_or_insert(newest.attempt);
             if newest.state == ContainerState::Exited && newest.attempt > first {
-                let because = "it ends again and again".to_owned();
-                return Err(does_not_come_up(step, because).await);
+                let because = ENDS_AGAIN.to_owned();
+                return Err(does_not_come_up(&step.name, &step.socket, because).await);
             }
         }
         let running: Vec<Container> = all.into_iter().filter(is_running).collect();
@@ -155,7 +155,7 @@ async fn replacement(
         } else if seen.elapsed() >= SILENCE {
             seen = Instant::now();
             if let Some(because) = obstacle(&step.name, client, context).await {
-                return Err(does_not_come_up(step, because).await);
+                return Err(does_not_come_up(&step.name, &step.socket, because).await);
             }
         }
         let lingers = running.iter().any(|container| container.id == old);
@@ -197,14 +197,6 @@ async fn free_kubelet(client: &CriClient, context: &Context) -> Result<(), Agent
         stopped.map_err(runtime(format!("stop {API_SERVER}")))?;
     }
     Ok(())
-}
-
-async fn does_not_come_up(step: &EnsureStaticPod, because: String) -> AgentError {
-    AgentError::DoesNotComeUp {
-        component: step.name.clone(),
-        because,
-        log_tail: component_logs(&step.socket, &[&step.name]).await,
-    }
 }
 
 /// Returns the running containers of the component, the newest first.
